@@ -1,0 +1,49 @@
+/* The command line: options.def -> struct tunnel_config, help texts and completions.
+ *
+ * The one place that reads argv, the environment and files of secrets. Precedence: command line,
+ * then environment (OTOROSHICTL_ + name in upper case with _), then default. */
+#ifndef OTOROSHICTL_CLI_OPTIONS_H
+#define OTOROSHICTL_CLI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "otoroshictl/ops/log.h"
+#include "otoroshictl/tunnel/config.h"
+
+enum exit_status {
+    EXIT_STATUS_OK = 0,
+    EXIT_STATUS_FAILED = 1,    /* --check failed */
+    EXIT_STATUS_USAGE = 2,     /* usage, bad value, missing credential, unreadable file */
+    EXIT_STATUS_BIND = 3,      /* the local address could not be bound */
+    EXIT_STATUS_RESOURCES = 4, /* memory, descriptors, internal error */
+};
+
+/* Which tunnel a command line is for; options.def says which option belongs to which. */
+enum tunnel_kind {
+    TUNNEL_UDP,
+    TUNNEL_TCP,
+};
+
+enum parse_outcome {
+    PARSE_RUN,   /* *config is complete */
+    PARSE_DONE,  /* help was asked for and printed: exit 0 */
+    PARSE_ERROR, /* told on standard error: exit 2 */
+};
+
+/* Reads `argv[0..argc)`, the words after the command's name. Secrets given as words are
+ * overwritten in argv once copied, whatever the outcome. Help goes to standard output, errors to
+ * standard error with the usage line. On PARSE_RUN the caller frees with tunnel_config_free(). */
+enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind kind, int argc,
+                                 char **argv);
+
+/* Frees the strings, the secrets after wiping them. All zero is legal. */
+void tunnel_config_free(struct tunnel_config *config);
+
+/* Log settings from the verbosity and the environment (OTOROSHICTL, OTOROSHICTL_LOG_STYLE,
+ * NO_COLOR). */
+void options_log_settings(struct log_settings *settings, enum verbosity verbosity);
+
+/* `Usage: otoroshictl udp-tunnel [OPTIONS] --host <HOST>` and a line per option. */
+void options_print_help(FILE *out, enum tunnel_kind kind);
+
+#endif
