@@ -6,15 +6,29 @@
 #include <stddef.h>
 #include <stdio.h>
 
-struct command_name {
-    const char *name;
-    const char *alias;   /* NULL: none */
-    const char *summary;
-    int tunnel_kind;     /* enum tunnel_kind, or -1 for a command without tunnel options */
+#include "otoroshictl/cli/options.h"
+
+/* What follows a command's name. */
+enum command_argument {
+    ARGUMENT_TUNNEL_OPTIONS, /* those of its tunnel_kind */
+    ARGUMENT_SHELL,          /* one of completions_shells() */
+    ARGUMENT_COMMAND,        /* the name of a command */
 };
 
+struct command {
+    const char *name;
+    const char *alias; /* NULL: none */
+    const char *summary;
+    /* Takes the words after the command's name; returns the exit status. */
+    int (*run)(int argc, char **argv);
+    enum command_argument argument;
+    enum tunnel_kind tunnel_kind; /* with ARGUMENT_TUNNEL_OPTIONS */
+};
+
+/* "bash zsh fish" */
+const char *completions_shells(void);
+
 /* False where the shell is not known; then nothing is written. */
-bool completions_print(FILE *out, const char *shell, const struct command_name *commands,
-                       size_t count);
+bool completions_print(FILE *out, const char *shell, const struct command *commands, size_t count);
 
 #endif

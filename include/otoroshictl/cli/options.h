@@ -24,15 +24,24 @@ enum tunnel_kind {
     TUNNEL_TCP,
 };
 
+/* What each kind's command does, in one line. */
+#define TUNNEL_UDP_SUMMARY "Tunnel UDP traffic through an otoroshi cluster"
+#define TUNNEL_TCP_SUMMARY "Tunnel TCP traffic through an otoroshi cluster"
+
 enum parse_outcome {
-    PARSE_RUN,   /* *config is complete */
-    PARSE_DONE,  /* help was asked for and printed: exit 0 */
-    PARSE_ERROR, /* told on standard error: exit 2 */
+    PARSE_RUN,       /* *config is complete */
+    PARSE_DONE,      /* help was asked for and printed: exit 0 */
+    PARSE_ERROR,     /* told on standard error: exit 2 */
+    PARSE_RESOURCES, /* out of memory or a full disk, told on standard error: exit 4 */
 };
 
-/* Reads `argv[0..argc)`, the words after the command's name. Secrets given as words are
- * overwritten in argv once copied, whatever the outcome. Help goes to standard output, errors to
- * standard error with the usage line. On PARSE_RUN the caller frees with tunnel_config_free(). */
+/* The exit status of every outcome but PARSE_RUN. */
+enum exit_status options_exit_status(enum parse_outcome outcome);
+
+/* Reads `argv[0..argc)`, the words after the command's name. Secrets given as words or in the
+ * environment are overwritten there once copied, whatever the outcome. Help goes to standard
+ * output, errors to standard error with the usage line. On PARSE_RUN the caller frees with
+ * tunnel_config_free(). */
 enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind kind, int argc,
                                  char **argv);
 
@@ -40,10 +49,13 @@ enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind 
 void tunnel_config_free(struct tunnel_config *config);
 
 /* Log settings from the verbosity and the environment (OTOROSHICTL, OTOROSHICTL_LOG_STYLE,
- * NO_COLOR). */
+ * NO_COLOR, TERM). What is not understood there is told on standard error and ignored. */
 void options_log_settings(struct log_settings *settings, enum verbosity verbosity);
 
-/* `Usage: otoroshictl udp-tunnel [OPTIONS] --host <HOST>` and a line per option. */
+/* "Usage: otoroshictl udp-tunnel [OPTIONS] --host <HOST>" */
+const char *options_usage(enum tunnel_kind kind);
+
+/* What the command does, its usage, and a line per option. */
 void options_print_help(FILE *out, enum tunnel_kind kind);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 enum log_level {
+    LOG_LEVEL_OFF, /* as a setting: nothing is written */
     LOG_LEVEL_ERROR,
     LOG_LEVEL_WARN,
     LOG_LEVEL_INFO,
@@ -18,16 +19,16 @@ enum log_level {
 };
 
 enum log_style {
-    LOG_STYLE_AUTO,   /* colour on a terminal */
+    LOG_STYLE_AUTO, /* colour on a terminal */
     LOG_STYLE_ALWAYS,
     LOG_STYLE_NEVER,
 };
 
 struct log_settings {
-    int fd;                /* where lines go: STDERR_FILENO */
-    enum log_level level;  /* the least urgent level that is written */
+    int fd;               /* where lines go: STDERR_FILENO */
+    enum log_level level; /* the least urgent level that is written */
     enum log_style style;
-    bool no_color;         /* NO_COLOR is set and not empty (no-color.org) */
+    bool no_color; /* NO_COLOR is set and not empty (no-color.org) */
 };
 
 struct log {
@@ -39,9 +40,10 @@ struct log {
 
 void log_init(struct log *log, const struct log_settings *settings, const char *target);
 
+/* True where a line of `level` (never LOG_LEVEL_OFF) would be written. */
 bool log_enabled(const struct log *log, enum log_level level);
 
-/* A message longer than 2 KiB is cut. */
+/* A message longer than 2 KiB is cut. errno is kept. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void log_vwrite(const struct log *log, enum log_level level, const char *format, va_list arguments)

@@ -1,0 +1,66 @@
+/* The event loop: libwebsockets' own, with timers, watched descriptors and signals on it.
+ *
+ * One thread. Callbacks run inside loop_run(); none is called before the function that set it up
+ * has returned. */
+#ifndef OTOROSHICTL_NET_LOOP_H
+#define OTOROSHICTL_NET_LOOP_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "otoroshictl/ops/log.h"
+
+struct loop;
+
+/* NULL when out of memory or descriptors. Blocks the signals that loop_on_signal() will deliver
+ * (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and ignores SIGPIPE, so it comes before any thread. The
+ * library's own log goes to `log` at debug level. */
+struct loop *loop_new(const struct log *log);
+void loop_free(struct loop *loop);
+
+/* Runs until loop_stop(); returns at the end of the turn in which that was called. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Microseconds of a clock that never jumps and counts suspended time (CLOCK_BOOTTIME). */
+int64_t loop_now_us(void);
+
+/* Uniformly distributed bytes from the kernel's generator, bought in bulk. */
+void loop_random(struct loop *loop, void *out, size_t size);
+
+/* "libwebsockets 4.1.6, OpenSSL 3.0.15": the versions in use, not those built with. */
+void loop_versions(char *text, size_t size);
+
+/* ---- timers: one-shot; owned by the caller, loop_timer_free() cancels ---- */
+struct loop_timer;
+typedef void loop_timer_function(void *context);
+struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_function *function, void *context);
+void loop_timer_free(struct loop_timer *timer);
+/* INT64_MAX cancels; a time in the past fires in the next turn. Replaces the time before. */
+void loop_timer_set(struct loop_timer *timer, int64_t at_us);
+
+/* ---- descriptors: told when readable, and once when writable where asked ---- */
+struct loop_watch;
+struct loop_watch_events {
+    void (*readable)(void *context);
+    void (*writable)(void *context);
+    /* The descriptor hung up or failed; it is closed and the watch is gone after this. */
+    void (*gone)(void *context);
+};
+/* Takes ownership of `fd`, which is closed with the watch. NULL (and fd closed) on failure. */
+struct loop_watch *loop_watch_new(struct loop *loop, int fd, const struct loop_watch_events *events,
+                                  void *context);
+/* Legal from within its own callbacks. */
+void loop_watch_free(struct loop_watch *watch);
+
+/* ---- hooks ---- */
+/* Called once before the loop sleeps. At most four. */
+typedef void loop_hook(void *context);
+int loop_add_hook(struct loop *loop, loop_hook *hook, void *context);
+
+/* One handler for all signals. A second SIGINT or SIGTERM exits at once with 128 + its number. */
+typedef void loop_signal_handler(void *context, int signal_number);
+int loop_on_signal(struct loop *loop, loop_signal_handler *handler, void *context);
+
+#endif

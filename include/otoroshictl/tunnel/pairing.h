@@ -1,0 +1,77 @@
+/* How many datagrams a shared WebSocket may carry unanswered, and when it must be replaced.
+ *
+ * Otoroshi gives each reply to the oldest unanswered datagram, whatever it answers (see
+ * docs/protocol.md), drops replies by itself where more than eight are in flight, and stops
+ * reading at 32. So the tool counts, per WebSocket, what is unanswered and whose it is. Data and
+ * pure functions: the clock is a parameter, nothing here has an effect outside its arguments. */
+#ifndef OTOROSHICTL_TUNNEL_PAIRING_H
+#define OTOROSHICTL_TUNNEL_PAIRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    PAIRING_WINDOW_ALONE = 31,   /* one client waits: one below the gateway's stall */
+    PAIRING_WINDOW_SEVERAL = 8,  /* several wait: where the gateway loses none by itself */
+    PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
+};
+
+struct pairing_rules {
+    uint32_t window;   /* what the user asked for; 0: no limit */
+    bool window_given; /* false: the two defaults above */
+    int64_t reply_timeout_us;
+};
+
+/* One WebSocket's state. Zero and pairing_init() before use. */
+struct pairing {
+    uint32_t generation;      /* tells this WebSocket from its predecessors; never 0 */
+    uint32_t unanswered;
+    uint32_t waiting_clients; /* clients with something unanswered */
+    uint32_t clients;         /* clients that have sent on it */
+    bool crowded;             /* has had more than PAIRING_WINDOW_SEVERAL for one client: */
+    const struct pairing_share *crowded_by; /* this one (compared only, never read) */
+    int64_t waiting_since_us; /* when `unanswered` last left none */
+    int64_t progress_us;      /* the last reply, or when the window became full */
+};
+
+/* One client's part of it; of no meaning where its generation is another. */
+struct pairing_share {
+    uint32_t generation;
+    uint32_t unanswered;
+};
+
+enum pairing_verdict {
+    PAIRING_SEND,
+    PAIRING_WAIT,  /* the window is full */
+    PAIRING_RENEW, /* replies may be missing: a second client needs a fresh WebSocket */
+};
+
+enum pairing_state {
+    PAIRING_CLEAN,
+    PAIRING_REPLY_OVERDUE, /* something has been unanswered for the whole reply timeout */
+    PAIRING_STUCK,         /* the window has been full for PAIRING_FULL_US without a reply */
+};
+
+void pairing_init(struct pairing *pairing, uint32_t generation);
+
+/* May this client's next datagram go on this WebSocket? */
+enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct pairing_share *share,
+                                   const struct pairing_rules *rules);
+
+/* A datagram of this client was sent. */
+void pairing_sent(struct pairing *pairing, struct pairing_share *share,
+                  const struct pairing_rules *rules, int64_t now_us);
+
+/* A reply came whose label names this client; NULL: nobody known. */
+void pairing_answered(struct pairing *pairing, struct pairing_share *share, int64_t now_us);
+
+/* The client is forgotten; what it had unanswered stays counted on the WebSocket. */
+void pairing_forget(struct pairing *pairing, struct pairing_share *share);
+
+enum pairing_state pairing_check(const struct pairing *pairing, const struct pairing_rules *rules,
+                                 int64_t now_us);
+
+/* When pairing_check() can next find it unclean, if nothing happens; INT64_MAX for never. */
+int64_t pairing_deadline(const struct pairing *pairing, const struct pairing_rules *rules);
+
+#endif

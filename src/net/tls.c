@@ -1,0 +1,165 @@
+#include "otoroshictl/net/tls.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *library_reason(unsigned long error)
+{
+    const char *reason = ERR_reason_error_string(error);
+    return reason != NULL ? reason : "unknown reason";
+}
+
+static int fail(char *error, size_t error_size, const char *what, const char *file)
+{
+    unsigned long code = ERR_peek_error();
+    snprintf(error, error_size, "%s '%s': %s", what, file, library_reason(code));
+    ERR_clear_error();
+    return -1;
+}
+
+static int load_trust(SSL_CTX *context, const struct tunnel_config *config, char *error,
+                      size_t error_size)
+{
+    if (config->tls_ca_file == NULL)
+        return SSL_CTX_set_default_verify_paths(context) == 1
+                   ? 0
+                   : fail(error, error_size, "cannot load the system's CA certificates", "");
+    if (SSL_CTX_load_verify_locations(context, config->tls_ca_file, NULL) != 1)
+        return fail(error, error_size, "cannot load CA certificates from", config->tls_ca_file);
+    return 0;
+}
+
+static int load_identity(SSL_CTX *context, const struct tunnel_config *config, char *error,
+                         size_t error_size)
+{
+    if (config->tls_cert_file == NULL)
+        return 0;
+    if (SSL_CTX_use_certificate_chain_file(context, config->tls_cert_file) != 1)
+        return fail(error, error_size, "cannot load the client certificate from",
+                    config->tls_cert_file);
+    if (SSL_CTX_use_PrivateKey_file(context, config->tls_key_file, SSL_FILETYPE_PEM) != 1)
+        return fail(error, error_size, "cannot load the client key from", config->tls_key_file);
+    if (SSL_CTX_check_private_key(context) != 1)
+        return fail(error, error_size, "the client key does not fit the certificate",
+                    config->tls_key_file);
+    return 0;
+}
+
+static int require_name(SSL_CTX *context, const char *name)
+{
+    X509_VERIFY_PARAM *parameters = SSL_CTX_get0_param(context);
+    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1)
+        return 0;
+    return X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1 ? 0 : -1;
+}
+
+const char *tls_expected_name(const struct tunnel_config *config, const struct gateway_host *host)
+{
+    return config->tls_server_name != NULL ? config->tls_server_name : host->name;
+}
+
+static bool is_ip_literal(const char *name)
+{
+    unsigned char ip[16];
+    return inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
+}
+
+/* Slots for what a handshake needs to know and leaves behind: the name on the context, the error
+ * on the connection. OpenSSL numbers them for the whole process. */
+static int name_slot = -1;
+static int error_slot = -1;
+
+/* OpenSSL calls this at the steps of a handshake. Before the first message the server name is
+ * set, which libwebsockets would cut at 127 bytes and would send for an IP address too; after a
+ * failure the error is noted, since libwebsockets empties the queue. */
+static void handshake_step(const SSL *handshake, int where, int result)
+{
+    SSL *ssl = (SSL *)(uintptr_t)handshake;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0)
+        SSL_set_tlsext_host_name(ssl, SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), name_slot));
+    if ((where & SSL_CB_CONNECT_EXIT) == SSL_CB_CONNECT_EXIT && result <= 0) {
+        unsigned long error = ERR_peek_last_error();
+        if (error != 0)
+            SSL_set_ex_data(ssl, error_slot, (void *)(uintptr_t)error);
+    }
+}
+
+static void follow_handshakes(SSL_CTX *context, const char *name)
+{
+    if (name_slot < 0) {
+        name_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        error_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
+    SSL_CTX_set_ex_data(context, name_slot, is_ip_literal(name) ? NULL : (char *)(uintptr_t)name);
+    SSL_CTX_set_info_callback(context, handshake_step);
+}
+
+SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
+                         char *error, size_t error_size)
+{
+    const char *name = tls_expected_name(config, host);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (context == NULL) {
+        snprintf(error, error_size, "cannot set up TLS: %s", library_reason(ERR_peek_error()));
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    if (load_trust(context, config, error, error_size) != 0 ||
+        load_identity(context, config, error, error_size) != 0)
+        goto fail_context;
+    if (!config->tls_insecure && require_name(context, name) != 0) {
+        snprintf(error, error_size, "cannot verify the name '%s'", name);
+        goto fail_context;
+    }
+    follow_handshakes(context, name);
+    return context;
+
+fail_context:
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static const char *verify_advice(long verify_error)
+{
+    switch (verify_error) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "; for a private CA give its certificate with --tls-ca-file";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "; where it is right, give the certificate's name with --tls-server-name";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "; check the gateway's certificate and this machine's clock";
+    default:
+        return "";
+    }
+}
+
+void tls_describe_failure(const SSL *ssl, const char *name, char *out, size_t size)
+{
+    long verify_error = SSL_get_verify_result(ssl);
+    unsigned long library_error = (unsigned long)(uintptr_t)SSL_get_ex_data(ssl, error_slot);
+    if (verify_error != X509_V_OK)
+        snprintf(out, size, "the certificate for %s was not accepted: %s%s", name,
+                 X509_verify_cert_error_string(verify_error), verify_advice(verify_error));
+    else if (library_error == 0)
+        snprintf(out, size, "the gateway closed the connection during the handshake");
+    else if (ERR_GET_REASON(library_error) == SSL_R_WRONG_VERSION_NUMBER)
+        snprintf(out, size, "the gateway does not speak TLS on this port; check the port and --tls");
+    else if (ERR_GET_REASON(library_error) == SSL_R_UNSUPPORTED_PROTOCOL ||
+             ERR_GET_REASON(library_error) == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
+        snprintf(out, size, "%s: the gateway offers no version of TLS from 1.2 on",
+                 library_reason(library_error));
+    else
+        snprintf(out, size, "%s", library_reason(library_error));
+}

@@ -1,0 +1,339 @@
+#include "otoroshictl/net/udp_socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    SLOT_BYTES = 65536, /* a power of two above any UDP payload */
+    BATCHES_PER_TURN = 4,
+    RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024,
+    CONTROL_BYTES = 64, /* CMSG_SPACE(sizeof(uint32_t)) and some room */
+};
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* One direction's arena: headers and payloads of a batch, laid out once. The payloads are mapped,
+ * so that only pages that a payload has touched are resident. */
+struct batch {
+    struct mmsghdr headers[UDP_SOCKET_BATCH];
+    struct iovec vectors[UDP_SOCKET_BATCH];
+    union socket_address addresses[UDP_SOCKET_BATCH];
+    uint8_t *payloads;
+};
+
+struct udp_socket {
+    struct loop *loop;
+    struct loop_watch *watch;
+    const struct udp_socket_events *events;
+    void *context;
+    const struct log *log;
+    int fd;
+    bool ipv6;
+    bool reading;
+    uint32_t overflow_seen;
+    struct batch in;
+    char control[UDP_SOCKET_BATCH][CONTROL_BYTES];
+    struct batch out;
+    size_t pending;
+};
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+static void address_from_socket(struct address *out, const union socket_address *from)
+{
+    *out = (struct address){0};
+    if (from->any.sa_family == AF_INET) {
+        out->family = ADDRESS_IPV4;
+        out->port = ntohs(from->v4.sin_port);
+        memcpy(out->ip, &from->v4.sin_addr, 4);
+        return;
+    }
+    out->port = ntohs(from->v6.sin6_port);
+    if (IN6_IS_ADDR_V4MAPPED(&from->v6.sin6_addr)) {
+        out->family = ADDRESS_IPV4;
+        memcpy(out->ip, &from->v6.sin6_addr.s6_addr[12], 4);
+        return;
+    }
+    out->family = ADDRESS_IPV6;
+    out->scope_id = from->v6.sin6_scope_id;
+    memcpy(out->ip, &from->v6.sin6_addr, 16);
+}
+
+static socklen_t address_to_socket(union socket_address *out, const struct address *address,
+                                   bool ipv6_socket)
+{
+    *out = (union socket_address){0};
+    if (!ipv6_socket) {
+        out->v4.sin_family = AF_INET;
+        out->v4.sin_port = htons(address->port);
+        memcpy(&out->v4.sin_addr, address->ip, 4);
+        return sizeof out->v4;
+    }
+    out->v6.sin6_family = AF_INET6;
+    out->v6.sin6_port = htons(address->port);
+    out->v6.sin6_scope_id = address->scope_id;
+    if (address->family == ADDRESS_IPV4) {
+        out->v6.sin6_addr.s6_addr[10] = 0xff;
+        out->v6.sin6_addr.s6_addr[11] = 0xff;
+        memcpy(&out->v6.sin6_addr.s6_addr[12], address->ip, 4);
+    } else {
+        memcpy(&out->v6.sin6_addr, address->ip, 16);
+    }
+    return sizeof out->v6;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+/* The counter is the socket's total, modulo 2^32. */
+static void note_overflow(struct udp_socket *udp, struct msghdr *header)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
+         part = CMSG_NXTHDR(header, part)) {
+        uint32_t total;
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SO_RXQ_OVFL)
+            continue;
+        memcpy(&total, CMSG_DATA(part), sizeof total);
+        if (total != udp->overflow_seen)
+            udp->events->overflow(udp->context, total - udp->overflow_seen);
+        udp->overflow_seen = total;
+    }
+}
+
+static void reset_lengths(struct udp_socket *udp, size_t used)
+{
+    for (size_t i = 0; i < used; i++) {
+        udp->in.headers[i].msg_hdr.msg_namelen = sizeof(union socket_address);
+        udp->in.headers[i].msg_hdr.msg_controllen = CONTROL_BYTES;
+    }
+}
+
+static bool receive_batch(struct udp_socket *udp)
+{
+    struct datagram batch[UDP_SOCKET_BATCH];
+    int count = recvmmsg(udp->fd, udp->in.headers, UDP_SOCKET_BATCH, MSG_DONTWAIT, NULL);
+    if (count <= 0) /* nothing there, or an ICMP error about a client that left */
+        return count < 0 && errno == ECONNREFUSED;
+    for (int i = 0; i < count; i++) {
+        address_from_socket(&batch[i].client, &udp->in.addresses[i]);
+        batch[i].payload = udp->in.vectors[i].iov_base;
+        batch[i].size = udp->in.headers[i].msg_len;
+    }
+    note_overflow(udp, &udp->in.headers[count - 1].msg_hdr);
+    reset_lengths(udp, (size_t)count);
+    udp->events->datagrams(udp->context, batch, (size_t)count);
+    return count == UDP_SOCKET_BATCH;
+}
+
+static void readable(void *context)
+{
+    struct udp_socket *udp = context;
+    for (int i = 0; i < BATCHES_PER_TURN && udp->reading; i++)
+        if (!receive_batch(udp))
+            return;
+}
+
+void udp_socket_stop_reading(struct udp_socket *udp)
+{
+    udp->reading = false;
+    loop_watch_free(udp->watch);
+    udp->watch = NULL;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+uint8_t *udp_socket_reserve(struct udp_socket *udp)
+{
+    if (udp->pending == UDP_SOCKET_BATCH)
+        udp_socket_flush(udp);
+    return udp->out.vectors[udp->pending].iov_base;
+}
+
+void udp_socket_commit(struct udp_socket *udp, const struct address *client, size_t size)
+{
+    size_t slot = udp->pending++;
+    udp->out.vectors[slot].iov_len = size;
+    udp->out.headers[slot].msg_hdr.msg_namelen =
+        address_to_socket(&udp->out.addresses[slot], client, udp->ipv6);
+}
+
+void udp_socket_flush(struct udp_socket *udp)
+{
+    size_t done = 0;
+    size_t failed = 0;
+    uint64_t bytes = 0;
+
+    if (udp->pending == 0)
+        return;
+    while (done < udp->pending) {
+        int sent = sendmmsg(udp->fd, udp->out.headers + done, (unsigned)(udp->pending - done), 0);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0) { /* this one cannot go (EPERM, ENOBUFS, ...); the others may */
+            log_write(udp->log, LOG_LEVEL_DEBUG, "Cannot send to a local client: %s",
+                      strerror(errno));
+            failed++;
+            done++;
+            continue;
+        }
+        for (int i = 0; i < sent; i++)
+            bytes += udp->out.vectors[done + (size_t)i].iov_len;
+        done += (size_t)sent;
+    }
+    udp->pending = 0;
+    udp->events->delivered(udp->context, done - failed, bytes, failed);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static int batch_init(struct batch *batch)
+{
+    void *payloads = mmap(NULL, (size_t)UDP_SOCKET_BATCH * SLOT_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (payloads == MAP_FAILED)
+        return -1;
+    batch->payloads = payloads;
+    for (size_t i = 0; i < UDP_SOCKET_BATCH; i++) {
+        batch->vectors[i] =
+            (struct iovec){.iov_base = batch->payloads + i * SLOT_BYTES, .iov_len = SLOT_BYTES};
+        batch->headers[i].msg_hdr = (struct msghdr){.msg_name = &batch->addresses[i],
+                                                    .msg_namelen = sizeof(union socket_address),
+                                                    .msg_iov = &batch->vectors[i],
+                                                    .msg_iovlen = 1};
+    }
+    return 0;
+}
+
+static void batch_fini(struct batch *batch)
+{
+    if (batch->payloads != NULL)
+        munmap(batch->payloads, (size_t)UDP_SOCKET_BATCH * SLOT_BYTES);
+}
+
+/* As large as the kernel allows: with CAP_NET_ADMIN what is wanted, else net.core.rmem_max. */
+static void enlarge_receive_buffer(const struct udp_socket *udp)
+{
+    const int wanted = RECEIVE_BUFFER_BYTES;
+    int got = 0;
+    socklen_t size = sizeof got;
+    if (setsockopt(udp->fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0)
+        setsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
+    /* The kernel tells twice what it was asked for: its bookkeeping is in it. */
+    if (getsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &got, &size) == 0 && got / 2 < wanted)
+        log_write(udp->log, LOG_LEVEL_DEBUG,
+                  "The receive buffer of the local socket is %d KiB, not %d KiB; a larger "
+                  "net.core.rmem_max loses fewer datagrams in bursts",
+                  got / 2 / 1024, wanted / 1024);
+}
+
+static int bind_socket(struct udp_socket *udp, const struct addrinfo *address)
+{
+    const int on = 1;
+    const int off = 0;
+    udp->fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (udp->fd < 0)
+        return -1;
+    udp->ipv6 = address->ai_family == AF_INET6;
+    if (udp->ipv6)
+        setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    setsockopt(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+    return bind(udp->fd, address->ai_addr, address->ai_addrlen);
+}
+
+static int resolve_and_bind(struct udp_socket *udp, const char *host, uint16_t port, char *error,
+                            size_t error_size)
+{
+    char service[8];
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
+    struct addrinfo *list = NULL;
+    snprintf(service, sizeof service, "%u", port);
+    int status = getaddrinfo(host, service, &hints, &list);
+    if (status != 0) {
+        snprintf(error, error_size, "%s", gai_strerror(status));
+        return -1;
+    }
+    int bound = bind_socket(udp, list);
+    if (bound != 0)
+        snprintf(error, error_size, "%s", strerror(errno));
+    freeaddrinfo(list);
+    return bound;
+}
+
+static int start_reading(struct udp_socket *udp)
+{
+    static const struct loop_watch_events events = {.readable = readable};
+    for (size_t i = 0; i < UDP_SOCKET_BATCH; i++) {
+        udp->in.headers[i].msg_hdr.msg_control = udp->control[i];
+        udp->in.headers[i].msg_hdr.msg_controllen = CONTROL_BYTES;
+    }
+    int watched_fd = dup(udp->fd);
+    if (watched_fd < 0)
+        return -1;
+    udp->watch = loop_watch_new(udp->loop, watched_fd, &events, udp);
+    udp->reading = udp->watch != NULL;
+    return udp->reading ? 0 : -1;
+}
+
+struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t port,
+                                   const struct udp_socket_events *events, void *context,
+                                   const struct log *log, char *error, size_t error_size)
+{
+    struct udp_socket *udp = calloc(1, sizeof *udp);
+    if (udp == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    udp->loop = loop;
+    udp->events = events;
+    udp->context = context;
+    udp->log = log;
+    udp->fd = -1;
+    if (resolve_and_bind(udp, host, port, error, error_size) != 0)
+        goto fail;
+    enlarge_receive_buffer(udp);
+    if (batch_init(&udp->in) != 0 || batch_init(&udp->out) != 0 || start_reading(udp) != 0) {
+        snprintf(error, error_size, "out of memory or descriptors");
+        goto fail;
+    }
+    return udp;
+
+fail:
+    udp_socket_free(udp);
+    return NULL;
+}
+
+void udp_socket_free(struct udp_socket *udp)
+{
+    if (udp == NULL)
+        return;
+    loop_watch_free(udp->watch);
+    batch_fini(&udp->in);
+    batch_fini(&udp->out);
+    if (udp->fd >= 0)
+        close(udp->fd);
+    free(udp);
+}
+
+void udp_socket_name(const struct udp_socket *udp, char *out, size_t size)
+{
+    union socket_address bound = {0};
+    socklen_t length = sizeof bound;
+    char host[ADDRESS_TEXT_SIZE];
+    getsockname(udp->fd, &bound.any, &length);
+    bool v6 = bound.any.sa_family == AF_INET6;
+    const void *ip = v6 ? (const void *)&bound.v6.sin6_addr : (const void *)&bound.v4.sin_addr;
+    inet_ntop(bound.any.sa_family, ip, host, sizeof host);
+    unsigned port = ntohs(v6 ? bound.v6.sin6_port : bound.v4.sin_port);
+    snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
+}

@@ -1,0 +1,120 @@
+#include "otoroshictl/tunnel/pairing.h"
+
+#include <stddef.h>
+
+void pairing_init(struct pairing *pairing, uint32_t generation)
+{
+    *pairing = (struct pairing){.generation = generation};
+}
+
+static uint32_t share_of(const struct pairing *pairing, const struct pairing_share *share)
+{
+    return share->generation == pairing->generation ? share->unanswered : 0;
+}
+
+/* Clients that would wait once one more datagram of this client has gone. */
+static uint32_t waiting_with(const struct pairing *pairing, const struct pairing_share *share)
+{
+    return pairing->waiting_clients + (share_of(pairing, share) == 0 ? 1 : 0);
+}
+
+static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules *rules)
+{
+    if (rules->window_given)
+        return rules->window == 0 ? UINT32_MAX : rules->window;
+    return waiting_clients > 1 ? PAIRING_WINDOW_SEVERAL : PAIRING_WINDOW_ALONE;
+}
+
+enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct pairing_share *share,
+                                   const struct pairing_rules *rules)
+{
+    if (pairing->crowded && pairing->crowded_by != share)
+        return PAIRING_RENEW;
+    return pairing->unanswered < window_for(waiting_with(pairing, share), rules) ? PAIRING_SEND
+                                                                                 : PAIRING_WAIT;
+}
+
+static bool window_full(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    return pairing->unanswered > 0 &&
+           pairing->unanswered >= window_for(pairing->waiting_clients, rules);
+}
+
+void pairing_sent(struct pairing *pairing, struct pairing_share *share,
+                  const struct pairing_rules *rules, int64_t now_us)
+{
+    if (share->generation != pairing->generation) {
+        *share = (struct pairing_share){.generation = pairing->generation};
+        pairing->clients++;
+    }
+    if (share->unanswered == 0)
+        pairing->waiting_clients++;
+    share->unanswered++;
+    if (pairing->unanswered == 0) {
+        pairing->waiting_since_us = now_us;
+        pairing->progress_us = now_us;
+    }
+    pairing->unanswered++;
+    if (window_full(pairing, rules))
+        pairing->progress_us = now_us;
+    if (!rules->window_given && share->unanswered > PAIRING_WINDOW_SEVERAL) {
+        pairing->crowded = true;
+        pairing->crowded_by = share;
+    }
+}
+
+void pairing_answered(struct pairing *pairing, struct pairing_share *share, int64_t now_us)
+{
+    bool known = share != NULL && share->generation == pairing->generation;
+
+    pairing->progress_us = now_us;
+    /* A reply beyond what its client sent (a doubled one, through a gateway that pairs by
+     * content) uses up nothing. */
+    if (known && share->unanswered == 0)
+        return;
+    if (known) {
+        share->unanswered--;
+        if (share->unanswered == 0)
+            pairing->waiting_clients--;
+    }
+    if (pairing->unanswered > 0)
+        pairing->unanswered--;
+}
+
+void pairing_forget(struct pairing *pairing, struct pairing_share *share)
+{
+    if (share_of(pairing, share) > 0)
+        pairing->waiting_clients--;
+    if (pairing->crowded_by == share)
+        pairing->crowded_by = NULL;
+    *share = (struct pairing_share){0};
+}
+
+/* Where the gateway pairs by content (no window at all) a missing reply misroutes nothing; then
+ * only silence tells that something is wrong, not that some datagram is always under way. */
+static int64_t overdue_since(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    bool unlimited = rules->window_given && rules->window == 0;
+    return unlimited ? pairing->progress_us : pairing->waiting_since_us;
+}
+
+enum pairing_state pairing_check(const struct pairing *pairing, const struct pairing_rules *rules,
+                                 int64_t now_us)
+{
+    if (pairing->unanswered == 0)
+        return PAIRING_CLEAN;
+    if (now_us >= overdue_since(pairing, rules) + rules->reply_timeout_us)
+        return PAIRING_REPLY_OVERDUE;
+    if (window_full(pairing, rules) && now_us >= pairing->progress_us + PAIRING_FULL_US)
+        return PAIRING_STUCK;
+    return PAIRING_CLEAN;
+}
+
+int64_t pairing_deadline(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    if (pairing->unanswered == 0)
+        return INT64_MAX;
+    int64_t overdue = overdue_since(pairing, rules) + rules->reply_timeout_us;
+    int64_t stuck = window_full(pairing, rules) ? pairing->progress_us + PAIRING_FULL_US : INT64_MAX;
+    return overdue < stuck ? overdue : stuck;
+}
