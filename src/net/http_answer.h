@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct http_answer {
-    uint16_t status; /* 0: no answer that could be read */
+    uint16_t status;        /* 0: no answer that could be read */
     int64_t retry_after_us; /* Retry-After, seconds or date (RFC 9110, section 10.2.3); 0: none */
     char location[200];
 };

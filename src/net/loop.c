@@ -144,8 +144,8 @@ struct loop_watch *loop_watch_new(struct loop *loop, int fd, const struct loop_w
         close(fd);
         return NULL;
     }
-    *watch = (struct loop_watch){
-        .owner.callback = watch_callback, .events = events, .context = context};
+    *watch =
+        (struct loop_watch){.owner.callback = watch_callback, .events = events, .context = context};
     lws_adopt_desc_t adopt = {.vh = loop->watch_vhost,
                               .type = LWS_ADOPT_RAW_FILE_DESC,
                               .fd.filefd = (lws_filefd_type)(long long)fd,

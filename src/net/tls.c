@@ -69,38 +69,46 @@ static bool is_ip_literal(const char *name)
     return inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
 }
 
-/* Slots for what a handshake needs to know and leaves behind: the name on the context, the error
- * on the connection. OpenSSL numbers them for the whole process. */
+/* Where a context keeps its finder and the name to send. OpenSSL numbers such places for the whole
+ * process. */
+static int finder_slot = -1;
 static int name_slot = -1;
-static int error_slot = -1;
 
 /* OpenSSL calls this at the steps of a handshake. Before the first message the server name is
  * set, which libwebsockets would cut at 127 bytes and would send for an IP address too; after a
- * failure the error is noted, since libwebsockets empties the queue. */
+ * failure the reason is noted, since libwebsockets throws it away. */
 static void handshake_step(const SSL *handshake, int where, int result)
 {
     SSL *ssl = (SSL *)(uintptr_t)handshake;
-    if ((where & SSL_CB_HANDSHAKE_START) != 0)
-        SSL_set_tlsext_host_name(ssl, SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), name_slot));
-    if ((where & SSL_CB_CONNECT_EXIT) == SSL_CB_CONNECT_EXIT && result <= 0) {
-        unsigned long error = ERR_peek_last_error();
-        if (error != 0)
-            SSL_set_ex_data(ssl, error_slot, (void *)(uintptr_t)error);
+    const SSL_CTX *context = SSL_get_SSL_CTX(ssl);
+    const struct tls_handshake_finder *finder = SSL_CTX_get_ex_data(context, finder_slot);
+    struct tls_handshake *notes = finder->find(finder->context, ssl);
+
+    if ((where & SSL_CB_HANDSHAKE_START) != 0) {
+        SSL_set_tlsext_host_name(ssl, SSL_CTX_get_ex_data(context, name_slot));
+        if (notes != NULL)
+            notes->begun = true;
+    }
+    if ((where & SSL_CB_CONNECT_EXIT) == SSL_CB_CONNECT_EXIT && result <= 0 && notes != NULL) {
+        notes->verify_error = SSL_get_verify_result(ssl);
+        notes->library_error = ERR_peek_last_error();
     }
 }
 
-static void follow_handshakes(SSL_CTX *context, const char *name)
+static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finder *finder,
+                              const char *name)
 {
-    if (name_slot < 0) {
+    if (finder_slot < 0) {
+        finder_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         name_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-        error_slot = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     }
+    SSL_CTX_set_ex_data(context, finder_slot, (void *)(uintptr_t)finder);
     SSL_CTX_set_ex_data(context, name_slot, is_ip_literal(name) ? NULL : (char *)(uintptr_t)name);
     SSL_CTX_set_info_callback(context, handshake_step);
 }
 
 SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
-                         char *error, size_t error_size)
+                         const struct tls_handshake_finder *finder, char *error, size_t error_size)
 {
     const char *name = tls_expected_name(config, host);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -117,7 +125,7 @@ SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gatewa
         snprintf(error, error_size, "cannot verify the name '%s'", name);
         goto fail_context;
     }
-    follow_handshakes(context, name);
+    follow_handshakes(context, finder, name);
     return context;
 
 fail_context:
@@ -145,17 +153,19 @@ static const char *verify_advice(long verify_error)
     }
 }
 
-void tls_describe_failure(const SSL *ssl, const char *name, char *out, size_t size)
+void tls_describe_failure(const struct tls_handshake *handshake, const char *name, char *out,
+                          size_t size)
 {
-    long verify_error = SSL_get_verify_result(ssl);
-    unsigned long library_error = (unsigned long)(uintptr_t)SSL_get_ex_data(ssl, error_slot);
+    long verify_error = handshake->verify_error;
+    unsigned long library_error = handshake->library_error;
     if (verify_error != X509_V_OK)
         snprintf(out, size, "the certificate for %s was not accepted: %s%s", name,
                  X509_verify_cert_error_string(verify_error), verify_advice(verify_error));
     else if (library_error == 0)
         snprintf(out, size, "the gateway closed the connection during the handshake");
     else if (ERR_GET_REASON(library_error) == SSL_R_WRONG_VERSION_NUMBER)
-        snprintf(out, size, "the gateway does not speak TLS on this port; check the port and --tls");
+        snprintf(out, size,
+                 "the gateway does not speak TLS on this port; check the port and --tls");
     else if (ERR_GET_REASON(library_error) == SSL_R_UNSUPPORTED_PROTOCOL ||
              ERR_GET_REASON(library_error) == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
         snprintf(out, size, "%s: the gateway offers no version of TLS from 1.2 on",

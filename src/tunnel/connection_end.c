@@ -73,9 +73,8 @@ static void describe_status(const struct connection_end *end, const char *host,
                             enum access_type access_type, char *out, size_t size)
 {
     if (end->status >= 300 && end->status < 400 && end->detail[0] != '\0')
-        snprintf(out, size,
-                 "HTTP %u from %s: redirected to %s, which is not followed%s", end->status, host,
-                 end->detail,
+        snprintf(out, size, "HTTP %u from %s: redirected to %s, which is not followed%s",
+                 end->status, host, end->detail,
                  access_type == ACCESS_SESSION ? "; the session is missing or has expired, check "
                                                  "--session-token"
                                                : "; check --host, --tls and --access-type");

@@ -55,7 +55,8 @@ struct text {
     size_t used;
 };
 
-static void append(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void append(struct text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void append(struct text *text, const char *format, ...)
 {

@@ -9,7 +9,7 @@ enum { LIMITED_REPORT_INTERVAL_US = 60 * 1000 * 1000 };
 
 /* All zero at the start. */
 struct limited_report {
-    int64_t last_us;  /* 0: never written */
+    int64_t last_us; /* 0: never written */
     uint64_t unwritten;
 };
 

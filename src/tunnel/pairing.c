@@ -115,6 +115,7 @@ int64_t pairing_deadline(const struct pairing *pairing, const struct pairing_rul
     if (pairing->unanswered == 0)
         return INT64_MAX;
     int64_t overdue = overdue_since(pairing, rules) + rules->reply_timeout_us;
-    int64_t stuck = window_full(pairing, rules) ? pairing->progress_us + PAIRING_FULL_US : INT64_MAX;
+    int64_t stuck =
+        window_full(pairing, rules) ? pairing->progress_us + PAIRING_FULL_US : INT64_MAX;
     return overdue < stuck ? overdue : stuck;
 }

@@ -52,7 +52,7 @@ struct udp_tunnel {
     size_t host; /* the one to try next */
 
     struct reconnect reconnect;
-    int64_t next_attempt_us; /* INT64_MAX: none is planned */
+    int64_t next_attempt_us;          /* INT64_MAX: none is planned */
     enum renewal_cause renewal_cause; /* of the connection being opened beside an active one */
 
     bool pump_wanted; /* something may have made room for the queue */
@@ -151,8 +151,8 @@ static void connection_failed(struct udp_tunnel *tunnel, int index,
 
 static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    static const struct connection_end no_resources = {
-        .kind = END_INTERNAL, .detail = "out of memory or descriptors"};
+    static const struct connection_end no_resources = {.kind = END_INTERNAL,
+                                                       .detail = "out of memory or descriptors"};
     int index = free_slot(tunnel);
     if (index == NONE) {
         close_oldest_draining(tunnel);
@@ -464,7 +464,8 @@ static void report_failure(struct udp_tunnel *tunnel, const struct connection_en
     if (held_back > 0)
         snprintf(again, sizeof again, " (failed so %" PRIu64 " times)", held_back + 1);
     if (pause_us < RECONNECT_AT_ONCE_US)
-        report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying at once", cause, again);
+        report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying at once", cause,
+               again);
     else
         report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying in %.3gs", cause,
                again, (double)pause_us / 1e6);

@@ -6,6 +6,8 @@ import socket
 import pytest
 
 from support.hostile_peer import NamedGateway, server_context
+from support.process import Process
+from support.tunnel import clean_environment, tool_command
 from support.udp import unused_port
 from support.waiting import let_age, wait_until
 
@@ -108,13 +110,31 @@ def test_connection_that_has_lasted_is_followed_by_an_attempt_at_once(start_tunn
     answer_one(tunnel.client(), peer.accept())
 
 
-def test_pause_grows_up_to_its_limit_where_one_is_given(start_tunnel, closed_port):
-    tunnel = start_tunnel(
-        closed_port, "--reconnect-delay", "10ms", "--reconnect-max-delay", NEVER
+def test_default_delay_is_two_seconds(closed_port):
+    tunnel = Process(
+        "otoroshictl",
+        [
+            *(*tool_command(), "udp-tunnel", "--host", closed_port.authority),
+            *("--access-type", "public", "--local-port", "0"),
+        ],
+        clean_environment(),
     )
-    tunnel.wait_for_counters(
-        lambda counters: counters["connects_total"]["failed"] >= 5, "5 failed attempts"
-    )
+    try:
+        tunnel.wait_for_log("^.ERROR .*; retrying in 2s$")
+    finally:
+        tunnel.kill()
+
+
+def test_pause_doubles_where_a_larger_limit_is_given(start_tunnel, peer):
+    tunnel = start_tunnel(peer, "--reconnect-delay", "50ms", "--reconnect-max-delay", "1h")
+    pauses = []
+    for status in ("500", "501", "502", "504"):  # each is told, since none is the one before
+        peer.accept_request().refuse(f"{status} Out of Order")
+        told = tunnel.wait_for_error(f"HTTP {status}")
+        number, unit = re.search(r"retrying in ([\d.]+)(ms|s)$", told).groups()
+        pauses.append(float(number) * {"ms": 0.001, "s": 1}[unit])
+    # The jitter of 20 % either way can't hide a factor of 2.
+    assert pauses == sorted(set(pauses))
 
 
 # Peers that take their time for ever

@@ -11,16 +11,31 @@
 
 #include "otoroshictl/tunnel/config.h"
 
+/* What a handshake leaves behind for the message about its failure. */
+struct tls_handshake {
+    bool begun;
+    long verify_error;           /* X509_V_ERR_*, or X509_V_OK */
+    unsigned long library_error; /* newest of OpenSSL's queue, or 0 */
+};
+
+/* Where the notes of `ssl`'s handshake go; NULL where it is not known. */
+struct tls_handshake_finder {
+    struct tls_handshake *(*find)(void *context, const SSL *ssl);
+    void *context;
+};
+
 /* For connections to `host`. NULL with the reason in `error` (a file that cannot be read, a key
- * that does not fit its certificate). The context is the caller's: SSL_CTX_free(). */
+ * that does not fit its certificate). `config`, `host` and `finder` outlive the context, which is
+ * the caller's: SSL_CTX_free(). */
 SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
-                         char *error, size_t error_size);
+                         const struct tls_handshake_finder *finder, char *error, size_t error_size);
 
 /* The name that the certificate must show and that is sent as SNI. */
 const char *tls_expected_name(const struct tunnel_config *config, const struct gateway_host *host);
 
-/* Words for the reason why the handshake of `ssl` (made from tls_context_new()) failed: the check
- * of the certificate that failed, with what to do about it, else OpenSSL's error. */
-void tls_describe_failure(const SSL *ssl, const char *name, char *out, size_t size);
+/* Words for the reason why a handshake failed: the check of the certificate that failed, with what
+ * to do about it, else OpenSSL's error. */
+void tls_describe_failure(const struct tls_handshake *handshake, const char *name, char *out,
+                          size_t size);
 
 #endif

@@ -10,7 +10,7 @@
 
 enum udp_ports_result {
     UDP_PORTS_OK,
-    UDP_PORTS_BAD_FILE,     /* a TLS file cannot be used */
+    UDP_PORTS_BAD_FILE, /* a TLS file cannot be used */
     UDP_PORTS_CANNOT_BIND,
     UDP_PORTS_NO_RESOURCES,
 };

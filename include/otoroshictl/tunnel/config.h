@@ -37,15 +37,15 @@ struct tunnel_config {
     size_t host_count;
 
     bool tls;
-    char *tls_ca_file;     /* NULL: OpenSSL's own store */
+    char *tls_ca_file; /* NULL: OpenSSL's own store */
     char *tls_cert_file;
     char *tls_key_file;
     char *tls_server_name; /* NULL: the host's name */
     bool tls_insecure;
 
     char *local_host;
-    uint16_t local_port; /* 0: the kernel chooses */
-    char *remote_host;   /* NULL: the gateway's route knows */
+    uint16_t local_port;  /* 0: the kernel chooses */
+    char *remote_host;    /* NULL: the gateway's route knows */
     uint16_t remote_port; /* 0: likewise */
 
     enum access_type access_type;
@@ -59,7 +59,7 @@ struct tunnel_config {
     int64_t reconnect_delay_us;
     int64_t reconnect_max_delay_us; /* >= reconnect_delay_us */
 
-    uint32_t window; /* most unanswered datagrams on a WebSocket; 0: no limit */
+    uint32_t window;   /* most unanswered datagrams on a WebSocket; 0: no limit */
     bool window_given; /* false: the default, which falls to 8 while several clients wait */
     int64_t client_timeout_us;
     int64_t reply_timeout_us;

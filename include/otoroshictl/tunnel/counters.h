@@ -16,18 +16,18 @@ enum direction {
 
 /* Every reason for which a datagram is dropped: name, the metric's label, words for the log.
  * A reply that does not read as a frame has the reasons of codec/frame.h, which come first. */
-#define DROP_REASONS(ROW)                                                                          \
-    FRAME_ERRORS(ROW)                                                                              \
-    ROW(TEXT_FRAME, "text_frame", "is a text frame, not a binary one")                             \
-    ROW(UNKNOWN_CLIENT, "unknown_client", "is for an address that has not sent anything lately")   \
-    ROW(PROTOCOL, "protocol", "breaks the WebSocket protocol")                                     \
-    ROW(TOO_LARGE, "too_large", "is a message above 128 KiB")                                      \
-    ROW(SEND_FAILED, "send_failed", "could not be handed to the local client")                     \
-    ROW(EMPTY, "empty", "is empty, which would break the gateway's pairing")                       \
-    ROW(BAD_SOURCE, "bad_source", "comes from port 0")                                             \
-    ROW(QUEUE_FULL, "queue_full", "was the oldest in a full queue (--queue-size)")                 \
-    ROW(QUEUE_AGE, "queue_age", "waited longer than --queue-age")                                  \
-    ROW(SHUTDOWN, "shutdown", "was still waiting when the tunnel was stopped")                     \
+#define DROP_REASONS(ROW)                                                                        \
+    FRAME_ERRORS(ROW)                                                                            \
+    ROW(TEXT_FRAME, "text_frame", "is a text frame, not a binary one")                           \
+    ROW(UNKNOWN_CLIENT, "unknown_client", "is for an address that has not sent anything lately") \
+    ROW(PROTOCOL, "protocol", "breaks the WebSocket protocol")                                   \
+    ROW(TOO_LARGE, "too_large", "is a message above 128 KiB")                                    \
+    ROW(SEND_FAILED, "send_failed", "could not be handed to the local client")                   \
+    ROW(EMPTY, "empty", "is empty, which would break the gateway's pairing")                     \
+    ROW(BAD_SOURCE, "bad_source", "comes from port 0")                                           \
+    ROW(QUEUE_FULL, "queue_full", "was the oldest in a full queue (--queue-size)")               \
+    ROW(QUEUE_AGE, "queue_age", "waited longer than --queue-age")                                \
+    ROW(SHUTDOWN, "shutdown", "was still waiting when the tunnel was stopped")                   \
     ROW(NO_MEMORY, "no_memory", "found no memory")
 
 enum drop_reason {
@@ -43,10 +43,10 @@ const char *drop_reason_label(enum drop_reason reason);
 const char *drop_reason_text(enum drop_reason reason);
 
 /* Why a WebSocket was replaced by a fresh one. */
-#define RENEWAL_CAUSES(ROW)                                                                        \
-    ROW(REPLY_TIMEOUT, "reply_timeout")                                                            \
-    ROW(WINDOW, "window")                                                                          \
-    ROW(ONE_WAY, "one_way")                                                                        \
+#define RENEWAL_CAUSES(ROW)             \
+    ROW(REPLY_TIMEOUT, "reply_timeout") \
+    ROW(WINDOW, "window")               \
+    ROW(ONE_WAY, "one_way")             \
     ROW(RELOAD, "reload")
 
 enum renewal_cause {

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum {
-    PAIRING_WINDOW_ALONE = 31,   /* one client waits: one below the gateway's stall */
-    PAIRING_WINDOW_SEVERAL = 8,  /* several wait: where the gateway loses none by itself */
+    PAIRING_WINDOW_ALONE = 31,    /* one client waits: one below the gateway's stall */
+    PAIRING_WINDOW_SEVERAL = 8,   /* several wait: where the gateway loses none by itself */
     PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
 };
 
@@ -24,14 +24,14 @@ struct pairing_rules {
 
 /* One WebSocket's state. Zero and pairing_init() before use. */
 struct pairing {
-    uint32_t generation;      /* tells this WebSocket from its predecessors; never 0 */
+    uint32_t generation; /* tells this WebSocket from its predecessors; never 0 */
     uint32_t unanswered;
     uint32_t waiting_clients; /* clients with something unanswered */
     uint32_t clients;         /* clients that have sent on it */
     bool crowded;             /* has had more than PAIRING_WINDOW_SEVERAL for one client: */
     const struct pairing_share *crowded_by; /* this one (compared only, never read) */
-    int64_t waiting_since_us; /* when `unanswered` last left none */
-    int64_t progress_us;      /* the last reply, or when the window became full */
+    int64_t waiting_since_us;               /* when `unanswered` last left none */
+    int64_t progress_us;                    /* the last reply, or when the window became full */
 };
 
 /* One client's part of it; of no meaning where its generation is another. */

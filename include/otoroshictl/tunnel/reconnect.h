@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 enum {
-    RECONNECT_LASTED_US = 5 * 1000 * 1000,   /* a connection that lived this long was a good one */
-    RECONNECT_AT_ONCE_US = 250 * 1000,       /* jitter of an attempt "at once" is below this */
+    RECONNECT_LASTED_US = 5 * 1000 * 1000, /* a connection that lived this long was a good one */
+    RECONNECT_AT_ONCE_US = 250 * 1000,     /* jitter of an attempt "at once" is below this */
     RECONNECT_RETRY_AFTER_MAX_US = 60 * 1000 * 1000,
 };
 

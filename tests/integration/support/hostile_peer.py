@@ -77,6 +77,9 @@ class PeerConnection:
         self._socket.settimeout(DEADLINE)
         self._socket = context.wrap_socket(self._socket, server_side=True)
 
+    def client_certificate(self):
+        return self._socket.getpeercert()
+
     # Bytes
 
     def send(self, data):
@@ -213,7 +216,7 @@ class HostilePeer:
 
     def __init__(self, host="127.0.0.1", port=0, tls=None, backlog=64):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._tls = tls
+        self.tls = tls
         self._listener = socket.create_server((host, port), family=family, backlog=backlog)
         self._connections = []
         self.host, self.port = self._listener.getsockname()[:2]
@@ -240,8 +243,8 @@ class HostilePeer:
     def accept_request(self, seconds=DEADLINE):
         """The next connection, its request read and not answered."""
         connection = self.accept_tcp(seconds)
-        if self._tls:
-            connection.start_tls(self._tls)
+        if self.tls:
+            connection.start_tls(self.tls)
         connection.read_request()
         return connection
 
@@ -251,9 +254,13 @@ class HostilePeer:
         connection.upgrade()
         return connection
 
-    def close(self):
+    def close_connections(self):
         for connection in self._connections:
             connection.close()
+        self._connections.clear()
+
+    def close(self):
+        self.close_connections()
         self._listener.close()
 
 

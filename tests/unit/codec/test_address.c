@@ -13,6 +13,8 @@
 
 #include "otoroshictl/codec/address.h"
 
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
 /* From a heap block of exactly the text's size: no NUL to lean on. */
 static bool parse(struct address *out, const char *text, size_t length)
 {
@@ -37,7 +39,7 @@ static void ipv4_literals_are_read_and_written(void **state)
         {"1.20.100.209", {1, 20, 100, 209}},
         {"10.99.101.9", {10, 99, 101, 9}},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct address address;
         char text[ADDRESS_TEXT_SIZE];
         assert_true(parse(&address, rows[i].text, strlen(rows[i].text)));
@@ -79,7 +81,7 @@ static void ipv6_literals_are_written_as_rfc_5952_says(void **state)
         {"::12:0", "::12:0"},
         {"64:ff9b::192.0.2.33", "64:ff9b::c000:221"},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct address address;
         char text[ADDRESS_TEXT_SIZE];
         if (!parse(&address, rows[i][0], strlen(rows[i][0])))
@@ -97,7 +99,7 @@ static void ipv4_mapped_ipv6_becomes_ipv4(void **state)
                                        "0:0:0:0:0:ffff:192.0.2.7"};
     struct address expected;
     assert_true(parse(&expected, "192.0.2.7", 9));
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct address address;
         assert_true(parse(&address, rows[i], strlen(rows[i])));
         assert_true(address_equal(&address, &expected));
@@ -119,18 +121,60 @@ static void a_mapped_address_kept_as_ipv6_is_written_with_a_dotted_quad(void **s
 static void what_is_not_an_ip_literal_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "", " ", ".", ":", ":::", "1", "1.2", "1.2.3", "1.2.3.", ".1.2.3", "1..2.3", "1.2.3.4.",
-        "1.2.3.4.5", "256.0.0.1", "1.2.3.256", "1.2.3.999", "01.2.3.4", "1.2.3.04", "00.0.0.0",
-        "1.2.3.0004", "0x1.2.3.4", "1.2.3.4 ", " 1.2.3.4", "+1.2.3.4", "-1.2.3.4", "1.2.3.a",
-        "1,2,3,4", "127.1", "2130706433", "localhost", "example.com", "[::1]", "::1%eth0",
-        "fe80::1%2", "fe80::1%", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::",
-        "g::", "::1.2.3", "::1.2.3.256", "::1.2.3.04", "::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4",
-        ":1::", "1::2:", "::ffff:1.2.3.4/96", "10.0.0.0/8", "1.2.3.4:53", "::1\n",
-        "0000:0000:0000:0000:0000:0000:0000:00000",
-        "0000:0000:0000:0000:0000:ffff:192.168.100.1000",
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    static const char *const rows[] = {"",
+                                       " ",
+                                       ".",
+                                       ":",
+                                       ":::",
+                                       "1",
+                                       "1.2",
+                                       "1.2.3",
+                                       "1.2.3.",
+                                       ".1.2.3",
+                                       "1..2.3",
+                                       "1.2.3.4.",
+                                       "1.2.3.4.5",
+                                       "256.0.0.1",
+                                       "1.2.3.256",
+                                       "1.2.3.999",
+                                       "01.2.3.4",
+                                       "1.2.3.04",
+                                       "00.0.0.0",
+                                       "1.2.3.0004",
+                                       "0x1.2.3.4",
+                                       "1.2.3.4 ",
+                                       " 1.2.3.4",
+                                       "+1.2.3.4",
+                                       "-1.2.3.4",
+                                       "1.2.3.a",
+                                       "1,2,3,4",
+                                       "127.1",
+                                       "2130706433",
+                                       "localhost",
+                                       "example.com",
+                                       "[::1]",
+                                       "::1%eth0",
+                                       "fe80::1%2",
+                                       "fe80::1%",
+                                       "1::2::3",
+                                       "1:2:3:4:5:6:7",
+                                       "1:2:3:4:5:6:7:8:9",
+                                       "12345::",
+                                       "g::",
+                                       "::1.2.3",
+                                       "::1.2.3.256",
+                                       "::1.2.3.04",
+                                       "::1.2.3.4:5",
+                                       "1:2:3:4:5:6:7:1.2.3.4",
+                                       ":1::",
+                                       "1::2:",
+                                       "::ffff:1.2.3.4/96",
+                                       "10.0.0.0/8",
+                                       "1.2.3.4:53",
+                                       "::1\n",
+                                       "0000:0000:0000:0000:0000:0000:0000:00000",
+                                       "0000:0000:0000:0000:0000:ffff:192.168.100.1000"};
+    for (size_t i = 0; i < COUNT(rows); i++) {
         struct address address;
         if (parse(&address, rows[i], strlen(rows[i])))
             fail_msg("accepted: '%s'", rows[i]);

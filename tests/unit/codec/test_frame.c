@@ -14,6 +14,8 @@
 
 #include "otoroshictl/codec/frame.h"
 
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
 enum { MESSAGE_LIMIT = 128 * 1024 };
 
 struct reading {
@@ -23,7 +25,8 @@ struct reading {
     uint8_t *payload;
 };
 
-typedef enum frame_result frame_reader(struct address *, uint8_t *, size_t *, const uint8_t *, size_t);
+typedef enum frame_result frame_reader(struct address *, uint8_t *, size_t *, const uint8_t *,
+                                       size_t);
 
 /* Text and payload lie in heap blocks of the size the contract names. */
 static struct reading read_with(frame_reader *reader, const char *text, size_t size)
@@ -155,11 +158,11 @@ static void assert_round_trip(const struct address *client, size_t size)
 static void every_size_of_datagram_survives_the_round_trip(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0,    1,    2,    3,     4,     124,   125,  126,
-                                   127,  1400, 1472, 49100, 65505, 65506, 65507};
+    static const size_t sizes[] = {0,   1,    2,    3,     4,     124,   125,  126,
+                                   127, 1400, 1472, 49100, 65505, 65506, 65507};
     const struct address ipv4 = ipv4_client(65535);
     const struct address ipv6 = {.family = ADDRESS_IPV6, .ip = {0xFD, [15] = 1}, .port = 1};
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t i = 0; i < COUNT(sizes); i++) {
         assert_round_trip(&ipv4, sizes[i]);
         assert_round_trip(&ipv6, sizes[i]);
     }
@@ -170,10 +173,8 @@ static void every_size_of_datagram_survives_the_round_trip(void **state)
 static void both_canonical_shapes_are_read_without_json(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
-        "{\"port\":53,\"address\":\"10.0.0.1\",\"data\":\"aGk=\"}",
-    };
+    static const char *const rows[] = {"{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
+                                       "{\"port\":53,\"address\":\"10.0.0.1\",\"data\":\"aGk=\"}"};
     for (size_t i = 0; i < 2; i++) {
         assert_true(is_canonical(rows[i], strlen(rows[i])));
         assert_reads_as(rows[i], "10.0.0.1", 53, "hi");
@@ -201,9 +202,8 @@ static void any_other_shape_is_left_to_the_general_reader(void **state)
         "{\"more\":\"x\",\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
         "{\"\\u0061ddress\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
         "{\"address\":\"1\\u0030.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
-        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"\\u0061\\u0047\\u006B=\"}",
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"\\u0061\\u0047\\u006B=\"}"};
+    for (size_t i = 0; i < COUNT(rows); i++) {
         assert_false(is_canonical(rows[i], strlen(rows[i])));
         assert_reads_as(rows[i], "10.0.0.1", 53, "hi");
     }
@@ -255,16 +255,31 @@ static void assert_member_ignored(const char *member)
 static void unknown_members_of_any_kind_are_ignored(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "\"x\":null", "\"x\":true", "\"x\":false", "\"x\":-0", "\"x\":0", "\"x\":12.5e-3",
-        "\"x\":1E+9", "\"x\":-7e0", "\"x\":[]", "\"x\":{}", "\"x\":[ ]", "\"x\":{ }",
-        "\"x\":[1 , [2,[{}]] ,\t\"y\"]", "\"x\":{\"a\":{\"b\":[{\"port\":1},2]},\"data\":null}",
-        "\"Address\":1", "\"PORT\":null", "\"Data\":[]", "\"\":\"\"", "\"port \":2",
-        "\"x\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
-        "\"\xC3\xA9\xE2\x82\xAC\":\"\xF0\x9F\x98\x80\"", "\"x\":\"}\"", "\"x\":1,\"y\":2",
-        "\"x\":\"\x7F\"",
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    static const char *const rows[] = {"\"x\":null",
+                                       "\"x\":true",
+                                       "\"x\":false",
+                                       "\"x\":-0",
+                                       "\"x\":0",
+                                       "\"x\":12.5e-3",
+                                       "\"x\":1E+9",
+                                       "\"x\":-7e0",
+                                       "\"x\":[]",
+                                       "\"x\":{}",
+                                       "\"x\":[ ]",
+                                       "\"x\":{ }",
+                                       "\"x\":[1 , [2,[{}]] ,\t\"y\"]",
+                                       "\"x\":{\"a\":{\"b\":[{\"port\":1},2]},\"data\":null}",
+                                       "\"Address\":1",
+                                       "\"PORT\":null",
+                                       "\"Data\":[]",
+                                       "\"\":\"\"",
+                                       "\"port \":2",
+                                       "\"x\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
+                                       "\"\xC3\xA9\xE2\x82\xAC\":\"\xF0\x9F\x98\x80\"",
+                                       "\"x\":\"}\"",
+                                       "\"x\":1,\"y\":2",
+                                       "\"x\":\"\x7F\""};
+    for (size_t i = 0; i < COUNT(rows); i++)
         assert_member_ignored(rows[i]);
 }
 
@@ -273,20 +288,82 @@ static void unknown_members_of_any_kind_are_ignored(void **state)
 static void text_that_is_not_json_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "", " ", "hello", "{", "}", "{]", "[}", "[", "]", "{\"", "{\"a", "{\"a\"", "{\"a\":",
-        "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{,}", "{\"a\"}", "{\"a\" 1}", "{\"a\":}", "{a:1}",
-        "{1:1}", "{'a':1}", "{\"a\":1;}", "{\"a\":1 \"b\":2}", "[1,]", "[,1]", "[1 2]", "[1", "[[1]",
-        "{\"a\":[}", "nul", "nulL", "True", "tru", "falsy", "NaN", "Infinity", "undefined", "\"x",
-        "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":5.}", "{\"a\":1e}", "{\"a\":1e+}",
-        "{\"a\":-}", "{\"a\":--1}", "{\"a\":0x10}", "{\"a\":1.e5}", "{\"a\":00}", "{\"a\":1_000}",
-        "{\"a\":\"\\x\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\u12G4\"}", "{\"a\":\"\\u000\"}",
-        "{\"a\":\"\\", "{\"a\":\"\\u", "{\"a\":\"\t\"}", "{\"a\":\"\n\"}", "{\"a\":\"\x01\"}",
-        "{\v\"a\":1}", "{\f\"a\":1}", "{\x01\"a\":1}", "\xEF\xBB\xBF{}",
-        "{/**/\"a\":1}", "{\"a\":\"\xFF\"}", "{\"a\":\"\xC0\x80\"}", "{\"\xED\xA0\x80\":1}",
-        "{\"a\":\"\xF4\x90\x80\x80\"}", "{\"a\":\xC3\xA9}", "0,0,0,", "null null", "\"a\" \"b\"", "[] []",
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    static const char *const rows[] = {"",
+                                       " ",
+                                       "hello",
+                                       "{",
+                                       "}",
+                                       "{]",
+                                       "[}",
+                                       "[",
+                                       "]",
+                                       "{\"",
+                                       "{\"a",
+                                       "{\"a\"",
+                                       "{\"a\":",
+                                       "{\"a\":1",
+                                       "{\"a\":1,",
+                                       "{\"a\":1,}",
+                                       "{,}",
+                                       "{\"a\"}",
+                                       "{\"a\" 1}",
+                                       "{\"a\":}",
+                                       "{a:1}",
+                                       "{1:1}",
+                                       "{'a':1}",
+                                       "{\"a\":1;}",
+                                       "{\"a\":1 \"b\":2}",
+                                       "[1,]",
+                                       "[,1]",
+                                       "[1 2]",
+                                       "[1",
+                                       "[[1]",
+                                       "{\"a\":[}",
+                                       "nul",
+                                       "nulL",
+                                       "True",
+                                       "tru",
+                                       "falsy",
+                                       "NaN",
+                                       "Infinity",
+                                       "undefined",
+                                       "\"x",
+                                       "{\"a\":01}",
+                                       "{\"a\":+1}",
+                                       "{\"a\":.5}",
+                                       "{\"a\":5.}",
+                                       "{\"a\":1e}",
+                                       "{\"a\":1e+}",
+                                       "{\"a\":-}",
+                                       "{\"a\":--1}",
+                                       "{\"a\":0x10}",
+                                       "{\"a\":1.e5}",
+                                       "{\"a\":00}",
+                                       "{\"a\":1_000}",
+                                       "{\"a\":\"\\x\"}",
+                                       "{\"a\":\"\\u12\"}",
+                                       "{\"a\":\"\\u12G4\"}",
+                                       "{\"a\":\"\\u000\"}",
+                                       "{\"a\":\"\\",
+                                       "{\"a\":\"\\u",
+                                       "{\"a\":\"\t\"}",
+                                       "{\"a\":\"\n\"}",
+                                       "{\"a\":\"\x01\"}",
+                                       "{\v\"a\":1}",
+                                       "{\f\"a\":1}",
+                                       "{\x01\"a\":1}",
+                                       "\xEF\xBB\xBF{}",
+                                       "{/**/\"a\":1}",
+                                       "{\"a\":\"\xFF\"}",
+                                       "{\"a\":\"\xC0\x80\"}",
+                                       "{\"\xED\xA0\x80\":1}",
+                                       "{\"a\":\"\xF4\x90\x80\x80\"}",
+                                       "{\"a\":\xC3\xA9}",
+                                       "0,0,0,",
+                                       "null null",
+                                       "\"a\" \"b\"",
+                                       "[] []"};
+    for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_NOT_JSON);
 }
 
@@ -304,7 +381,7 @@ static void unpaired_surrogates_are_refused(void **state)
     (void)state;
     static const char *const rows[] = {"\\uD800", "\\uDC00", "\\uD83Dx", "\\uD83D\\u0041",
                                        "\\uDE00\\uD83D"};
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         char text[100];
         snprintf(text, sizeof(text), "{\"address\":\"::1\",\"port\":7,\"data\":\"\",\"x\":\"%s\"}",
                  rows[i]);
@@ -330,10 +407,13 @@ static void json_that_is_not_an_object_is_refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "[]", "[{\"address\":\"::1\",\"port\":7,\"data\":\"\"}]", "null", " true ", "false", "0",
-        "-1.5e3", "\"text\"", "[0,0,0]",
+        "[]",      "[{\"address\":\"::1\",\"port\":7,\"data\":\"\"}]",
+        "null",    " true ",
+        "false",   "0",
+        "-1.5e3",  "\"text\"",
+        "[0,0,0]",
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_NOT_AN_OBJECT);
 }
 
@@ -341,7 +421,7 @@ static void bytes_after_the_object_are_refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {"x", " x", "{}", "}", ",", "\n[]", "\xFF", "\v", "\""};
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         char text[100];
         snprintf(text, sizeof(text), "{\"address\":\"::1\",\"port\":7,\"data\":\"\"}%s", rows[i]);
         assert_refused(text, FRAME_TRAILING_BYTES);
@@ -352,11 +432,18 @@ static void a_key_given_twice_is_refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "\"address\":\"::1\"", "\"address\":null", "\"port\":7", "\"port\":8", "\"data\":\"\"",
-        "\"data\":{}", "\"\\u0061ddress\":\"::1\"", "\"p\\u006Frt\":7", "\"x\":1,\"x\":2",
+        "\"address\":\"::1\"",
+        "\"address\":null",
+        "\"port\":7",
+        "\"port\":8",
+        "\"data\":\"\"",
+        "\"data\":{}",
+        "\"\\u0061ddress\":\"::1\"",
+        "\"p\\u006Frt\":7",
+        "\"x\":1,\"x\":2",
         "\"\":1,\"\":2",
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         char text[200];
         snprintf(text, sizeof(text), "{\"address\":\"::1\",\"port\":7,%s,\"data\":\"\"}", rows[i]);
         assert_refused(text, FRAME_DUPLICATE_KEY);
@@ -368,21 +455,17 @@ static void a_key_given_twice_is_refused(void **state)
 static void an_object_that_lacks_a_key_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "{}",
-        "{\"port\":7,\"data\":\"\"}",
-        "{\"address\":\"::1\",\"data\":\"\"}",
-        "{\"address\":\"::1\",\"port\":7}",
-        "{\"Address\":\"::1\",\"port\":7,\"data\":\"\"}",
-        "{\"address\":\"::1\",\"Port\":7,\"data\":\"\"}",
-        "{\"address\":\"::1\",\"port\":7,\"DATA\":\"\"}",
-        "{\"x\":{\"address\":\"::1\",\"port\":7,\"data\":\"\"}}",
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    static const char *const rows[] = {"{}",
+                                       "{\"port\":7,\"data\":\"\"}",
+                                       "{\"address\":\"::1\",\"data\":\"\"}",
+                                       "{\"address\":\"::1\",\"port\":7}",
+                                       "{\"Address\":\"::1\",\"port\":7,\"data\":\"\"}",
+                                       "{\"address\":\"::1\",\"Port\":7,\"data\":\"\"}",
+                                       "{\"address\":\"::1\",\"port\":7,\"DATA\":\"\"}",
+                                       "{\"x\":{\"address\":\"::1\",\"port\":7,\"data\":\"\"}}"};
+    for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_MISSING_KEY);
 }
-
-#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 /* A sound frame but for the place of one value. */
 struct gap {
@@ -431,9 +514,28 @@ static void port_that_is_not_a_plain_integer_in_range_is_refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "0", "-0", "-1", "-7", "65536", "65537", "70000", "99999", "100000", "4294967303",
-        "18446744073709551623", "53.7", "53.0", "7.0", "1e3", "1E3", "7e0", "0.7e1", "70e-1",
-        "1e400", "-1e400", "1000000000000000000000000000000000000000000000000000000000000",
+        "0",
+        "-0",
+        "-1",
+        "-7",
+        "65536",
+        "65537",
+        "70000",
+        "99999",
+        "100000",
+        "4294967303",
+        "18446744073709551623",
+        "53.7",
+        "53.0",
+        "7.0",
+        "1e3",
+        "1E3",
+        "7e0",
+        "0.7e1",
+        "70e-1",
+        "1e400",
+        "-1e400",
+        "1000000000000000000000000000000000000000000000000000000000000",
     };
     assert_values_refused(&port_gap, rows, COUNT(rows), FRAME_BAD_PORT);
     assert_values_refused(&port_first_gap, rows, COUNT(rows), FRAME_BAD_PORT);
@@ -461,9 +563,21 @@ static void address_that_is_not_an_ip_literal_is_refused(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "\"\"", "\"localhost\"", "\"dns.example.com\"", "\"fe80::1%eth0\"", "\"fe80::1%2\"",
-        "\"[::1]\"", "\"127.1\"", "\"127.0.0.01\"", "\"256.0.0.1\"", "\" ::1\"", "\"::1 \"",
-        "\"127.0.0.1:53\"", "\"1\\t\"", "\"\\\"\"", "\"\xC3\xA9\"",
+        "\"\"",
+        "\"localhost\"",
+        "\"dns.example.com\"",
+        "\"fe80::1%eth0\"",
+        "\"fe80::1%2\"",
+        "\"[::1]\"",
+        "\"127.1\"",
+        "\"127.0.0.01\"",
+        "\"256.0.0.1\"",
+        "\" ::1\"",
+        "\"::1 \"",
+        "\"127.0.0.1:53\"",
+        "\"1\\t\"",
+        "\"\\\"\"",
+        "\"\xC3\xA9\"",
     };
     assert_values_refused(&address_gap, rows, COUNT(rows), FRAME_BAD_ADDRESS);
 }
@@ -482,11 +596,21 @@ static void address_of_three_hundred_bytes_is_refused(void **state)
 static void data_that_is_not_standard_base64_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {
-        "\"aGk\"", "\"aGl=\"", "\"a\"", "\"====\"", "\"aGk=aGk=\"", "\"aGk-\"", "\"aG_k\"",
-        "\"aGk=\\n\"", "\"aGVs\\r\\nbG8=\"", "\"aGVs bG8\"", "\" aGk=\"", "\"aGk= \"",
-        "\"\xC3\xA9\xC3\xA9\"", "\"a\\\\b=\"", "\"\\u0022aG=\"",
-    };
+    static const char *const rows[] = {"\"aGk\"",
+                                       "\"aGl=\"",
+                                       "\"a\"",
+                                       "\"====\"",
+                                       "\"aGk=aGk=\"",
+                                       "\"aGk-\"",
+                                       "\"aG_k\"",
+                                       "\"aGk=\\n\"",
+                                       "\"aGVs\\r\\nbG8=\"",
+                                       "\"aGVs bG8\"",
+                                       "\" aGk=\"",
+                                       "\"aGk= \"",
+                                       "\"\xC3\xA9\xC3\xA9\"",
+                                       "\"a\\\\b=\"",
+                                       "\"\\u0022aG=\""};
     assert_values_refused(&data_gap, rows, COUNT(rows), FRAME_BAD_BASE64);
 }
 
@@ -494,10 +618,9 @@ static char *frame_with_data_length(size_t length, const char *end)
 {
     char *const text = malloc(length + 100);
     assert_non_null(text);
-    size_t size = (size_t)sprintf(text, "{\"address\":\"::1\",\"port\":7,\"data\":\"");
-    memset(text + size, 'A', length);
-    size += length;
-    strcpy(text + size, end);
+    char *const data = stpcpy(text, "{\"address\":\"::1\",\"port\":7,\"data\":\"");
+    memset(data, 'A', length);
+    stpcpy(data + length, end);
     return text;
 }
 
@@ -569,7 +692,7 @@ static void nesting_ten_thousand_deep_is_refused_as_not_json(void **state)
     memset(text, '[', 10000);
     memset(text + 10000, ']', 10000);
     assert_refused_cheaply(text, 20000, FRAME_NOT_JSON);
-    memcpy(text, "{\"x\":", 5);
+    stpcpy(text, "{\"x\":");
     memset(text + 5, '[', 10000);
     memset(text + 10005, ']', 10000);
     text[20005] = '}';
@@ -594,8 +717,8 @@ static void a_message_full_of_values_costs_no_memory(void **state)
     text[1] = ' ';
     text[MESSAGE_LIMIT - 1] = ']';
     assert_refused_cheaply(text, MESSAGE_LIMIT, FRAME_NOT_JSON);
-    memcpy(text, "{\"x\":[", 6);
-    memcpy(text + MESSAGE_LIMIT - 3, "0]}", 3);
+    fill(text, 6, "{\"x\":[");
+    fill(text + MESSAGE_LIMIT - 3, 3, "0]}");
     assert_refused_cheaply(text, MESSAGE_LIMIT, FRAME_NOT_JSON);
     fill(text, MESSAGE_LIMIT, "{\"\":0,\"\":");
     assert_refused_cheaply(text, MESSAGE_LIMIT, FRAME_NOT_JSON);

@@ -14,6 +14,8 @@
 #include "otoroshictl/codec/base64.h"
 #include "otoroshictl/codec/upgrade.h"
 
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 
 /* In a heap block of exactly upgrade_size() bytes; the copy that is returned ends in NUL. */
@@ -68,14 +70,13 @@ static void head_has_its_lines_in_order_and_ends_in_an_empty_line(void **state)
     request.headers = headers;
     request.header_count = 2;
     char *const head = write_head(&request);
-    static const char before[] =
-        "GET /.well-known/otoroshi/tunnel?transport=udp HTTP/1.1\r\n"
-        "Host: gateway.example.com:9999\r\n"
-        "Upgrade: websocket\r\n"
-        "Connection: Upgrade\r\n"
-        "Sec-WebSocket-Key: " KEY "\r\n"
-        "Sec-WebSocket-Version: 13\r\n"
-        "User-Agent: otoroshictl/";
+    static const char before[] = "GET /.well-known/otoroshi/tunnel?transport=udp HTTP/1.1\r\n"
+                                 "Host: gateway.example.com:9999\r\n"
+                                 "Upgrade: websocket\r\n"
+                                 "Connection: Upgrade\r\n"
+                                 "Sec-WebSocket-Key: " KEY "\r\n"
+                                 "Sec-WebSocket-Version: 13\r\n"
+                                 "User-Agent: otoroshictl/";
     static const char after[] = "Authorization: Bearer token\r\n"
                                 "X-One: 1\r\n"
                                 "X-Two: two words\r\n"
@@ -131,7 +132,7 @@ static void all_but_unreserved_characters_of_the_query_are_percent_encoded(void 
         {"\xC3\xA9\xFF", "%C3%A9%FF"},
         {"@[`{:,!*()", "%40%5B%60%7B%3A%2C%21%2A%28%29"},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         char expected[300];
         struct upgrade_request request = public_request();
         request.remote_host = rows[i][0];
@@ -180,7 +181,7 @@ static void basic_credential_is_the_base64_of_id_and_secret(void **state)
         {"", "b", "OmI="},
         {"ab", "c", "YWI6Yw=="},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         char line[100];
         struct upgrade_request request = public_request();
         request.credential = UPGRADE_BASIC;
@@ -203,7 +204,7 @@ static void credential_of_eight_kilobytes_is_written_whole(void **state)
     assert_non_null(line);
     size_t length = (size_t)sprintf(line, "Authorization: Basic ");
     length += base64_encode(line + length, (const uint8_t *)joined, size);
-    memcpy(line + length, "\r\n", 2);
+    stpcpy(line + length, "\r\n");
 
     struct upgrade_request request = public_request();
     request.credential = UPGRADE_BASIC;
@@ -250,14 +251,13 @@ static void head_that_passes_the_capacity_is_refused_at_every_size(void **state)
     request.second = "secret";
     request.remote_host = "a b";
     const size_t size = upgrade_size(&request);
-    for (size_t capacity = 0; capacity < size; capacity++) {
-        char *const out = malloc(capacity);
-        assert_int_equal(upgrade_write(out, capacity, &request, KEY), 0);
-        free(out);
+    for (size_t capacity = 0; capacity <= size + 1; capacity++) {
+        char *const block = malloc(capacity + 1);
+        assert_non_null(block);
+        assert_int_equal(upgrade_write(block + 1, capacity, &request, KEY),
+                         capacity < size ? 0 : size);
+        free(block);
     }
-    char *const out = malloc(size + 1);
-    assert_int_equal(upgrade_write(out, size + 1, &request, KEY), size);
-    free(out);
 }
 
 int main(void)

@@ -11,6 +11,8 @@
 
 #include "otoroshictl/codec/utf8.h"
 
+#define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
+
 /* Judged in a heap block of exactly its size, so that a read past the end is seen. */
 static bool valid(const char *text, size_t size)
 {
@@ -46,7 +48,7 @@ static void text_of_every_length_of_character_is_valid(void **state)
         {"characters after a word of ASCII", "12345678\xE2\x82\xAC"
                                              "12345678\xF0\x9F\x98\x80z"},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         if (!valid(rows[i].text, strlen(rows[i].text)))
             fail_msg("refused: %s", rows[i].what);
 }
@@ -75,7 +77,7 @@ static void everything_else_is_invalid(void **state)
         {"bad byte inside a word of ASCII", "1234\xFF"
                                             "5678"},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         if (valid(rows[i].text, strlen(rows[i].text)))
             fail_msg("accepted: %s", rows[i].what);
 }

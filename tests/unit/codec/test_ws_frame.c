@@ -202,8 +202,7 @@ static bool take_event(struct receiver *receiver)
     uint8_t *const exact = block + 1;
     memcpy(exact, receiver->unread, receiver->unread_size);
     struct ws_event event;
-    const size_t used =
-        ws_parser_next(receiver->parser, exact, receiver->unread_size, &event);
+    const size_t used = ws_parser_next(receiver->parser, exact, receiver->unread_size, &event);
     assert_true(used <= receiver->unread_size);
     receiver->unread_size -= used;
     memmove(receiver->unread, receiver->unread + used, receiver->unread_size);
@@ -318,7 +317,9 @@ static struct bytes *varied_sequence(void)
     add_frame(input, FINAL | WS_CONTINUATION, medium, 127);
     add_text(input, WS_BINARY, "");
     add_text(input, FINAL | WS_CONTINUATION, "");
-    add_text(input, FINAL | WS_CLOSE, "\x03\xE8" "bye");
+    add_text(input, FINAL | WS_CLOSE,
+             "\x03\xE8"
+             "bye");
     return input;
 }
 
@@ -580,8 +581,8 @@ static void message_above_the_limit_is_a_breach_as_soon_as_its_header_says_so(vo
 static void fragments_that_together_pass_the_limit_are_a_breach(void **state)
 {
     (void)state;
-    static const uint8_t input[] = {WS_BINARY, 3, 'a', 'b', 'c', WS_CONTINUATION, 1, 'd',
-                                    FINAL,     1, 'e'};
+    static const uint8_t input[] = {WS_BINARY, 3,   'a',   'b', 'c', WS_CONTINUATION,
+                                    1,         'd', FINAL, 1,   'e'};
     struct ws_parser *const parser = ws_parser_new(4);
     struct ws_event event;
     ws_parser_next(parser, input, sizeof(input), &event);
@@ -638,9 +639,9 @@ static void close_codes_are_judged_as_the_registry_says(void **state)
 {
     (void)state;
     for (unsigned code = 0; code <= UINT16_MAX; code++) {
-        const bool legal = (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
-                            code != 1006) ||
-                           (code >= 3000 && code <= 4999);
+        const bool legal =
+            (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+            (code >= 3000 && code <= 4999);
         const uint8_t input[] = {FINAL | WS_CLOSE, 2, (uint8_t)(code >> 8), (uint8_t)code};
         struct ws_parser *const parser = ws_parser_new(LIMIT);
         struct ws_event event;

@@ -1,0 +1,448 @@
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http_answer.h"
+#include "websocket_internal.h"
+
+/* What the library is told to ask for. It builds a request of limited size from limited parts;
+ * write_request_head() puts the real one in its place and keeps only its key. */
+#define PLACEHOLDER_HOST "gateway"
+#define PLACEHOLDER_PATH "/otoroshictl"
+#define PLACEHOLDER_LINE "GET " PLACEHOLDER_PATH " HTTP/1.1\r\n"
+enum {
+    PLACEHOLDER_HEAD_MAX_BYTES = 1024,
+    KEY_CHARACTERS = 24, /* 16 random bytes in base64 */
+};
+
+/* ---- the upgrade ----------------------------------------------------------------------------- */
+
+/* Replaces what the library has written up to *end by the real request head. */
+static int write_request_head(struct websocket *websocket, char **end, size_t room)
+{
+    static const char line[] = PLACEHOLDER_LINE;
+    static const char key_header[] = "Sec-WebSocket-Key: ";
+    char key[KEY_CHARACTERS + 1];
+    const size_t line_size = sizeof line - 1;
+    char *start = *end - line_size;
+
+    while (memcmp(start, line, line_size) != 0) {
+        if (*end - start >= PLACEHOLDER_HEAD_MAX_BYTES)
+            return -1;
+        start--;
+    }
+    const char *found = memmem(start, (size_t)(*end - start), key_header, sizeof key_header - 1);
+    if (found == NULL)
+        return -1;
+    memcpy(key, found + sizeof key_header - 1, KEY_CHARACTERS);
+    key[KEY_CHARACTERS] = '\0';
+
+    size_t size =
+        upgrade_write(start, (size_t)(*end - start) + room, websocket->target->request, key);
+    if (size < 2)
+        return -1;
+    *end = start + size - 2; /* the library adds the empty line */
+    return 0;
+}
+
+static void set_keepalive(int fd, int64_t keepalive_us)
+{
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (keepalive_us == 0)
+        return;
+    /* Probes begin after the interval and go on for less than another. */
+    int idle_s = (int)(keepalive_us / 1000000) > 0 ? (int)(keepalive_us / 1000000) : 1;
+    int interval_s = idle_s / 5 > 0 ? idle_s / 5 : 1;
+    int count = 4;
+    unsigned timeout_ms = (unsigned)(keepalive_us / 1000 / 10 * 18);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+/* True where bytes behind the 101 answer are already in the library's hands. While any are, it
+ * would not let an external event loop sleep; asking for that is the one public way to know. */
+static bool library_holds_bytes(struct websocket *websocket)
+{
+    return lws_service_adjust_timeout(loop_lws_context(websocket->target->loop), 1, 0) == 0;
+}
+
+/* From here on received bytes are read by websocket_stream_readable(). */
+static int take_over_reading(struct websocket *websocket)
+{
+    int fd = dup(lws_get_socket_fd(websocket->wsi));
+    if (fd < 0)
+        return -1;
+    websocket->stream_fd = fd;
+    websocket->stream =
+        loop_watch_new(websocket->target->loop, fd, &websocket_stream_events, websocket);
+    if (websocket->stream == NULL)
+        return -1;
+    lws_rx_flow_control(websocket->wsi, 0);
+    return 0;
+}
+
+static int established(struct websocket *websocket)
+{
+    set_keepalive(lws_get_socket_fd(websocket->wsi), websocket->target->config->keepalive_us);
+    if (library_holds_bytes(websocket)) {
+        websocket->assembly = malloc(WEBSOCKET_MESSAGE_MAX);
+        if (websocket->assembly == NULL)
+            return -1;
+    } else if (take_over_reading(websocket) != 0) {
+        return -1;
+    }
+    websocket->state = WEBSOCKET_OPEN;
+    loop_timer_set(websocket->timer, INT64_MAX);
+    websocket->events->open(websocket->context);
+    return 0;
+}
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+/* Which step is under way, for the message. */
+static const char *current_step(const struct websocket *websocket)
+{
+    if (websocket->state == WEBSOCKET_RESOLVING)
+        return "the name lookup";
+    if (websocket->head_sent)
+        return "the WebSocket upgrade";
+    if (websocket->handshake.begun)
+        return "the TLS handshake";
+    return "the TCP connection";
+}
+
+static size_t addresses_left(const struct websocket *websocket)
+{
+    return websocket->addresses.count - websocket->next_address;
+}
+
+/* One address has failed, with the reason in websocket->end. */
+static void address_failed(struct websocket *websocket)
+{
+    if (websocket->end.kind == END_TCP && addresses_left(websocket) > 0)
+        websocket_set_timer(websocket, 0);
+    else
+        websocket_finish_noted(websocket);
+}
+
+/* The library has used up the error number; a UDP connect(2), which sends nothing, still tells
+ * whether there is a route at all. Where there is one, what failed early was refused. */
+static const char *tcp_failure(const struct websocket *websocket)
+{
+    const char *address = websocket->addresses.addresses[websocket->next_address - 1];
+    const char *reason = "connection refused; is the gateway running there?";
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                             .ai_socktype = SOCK_DGRAM};
+    struct addrinfo *list;
+    if (getaddrinfo(address, "9", &hints, &list) != 0)
+        return reason;
+    int fd = socket(list->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, list->ai_addr, list->ai_addrlen) != 0)
+        reason = strerror(errno);
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(list);
+    return reason;
+}
+
+static void note_http_failure(struct websocket *websocket, struct lws *wsi, const char *text)
+{
+    struct http_answer answer;
+    http_answer_read(&answer, wsi);
+    if (answer.status == 0 || answer.status == 101) {
+        if (strncmp(text, "HS: ", 4) == 0)
+            text += 4;
+        websocket_set_end(websocket, END_UPGRADE, 0, text, strlen(text));
+        return;
+    }
+    websocket_set_end(websocket, END_HTTP_STATUS, answer.status, answer.location,
+                      strlen(answer.location));
+    websocket->end.retry_after_us = answer.retry_after_us;
+}
+
+static void note_failure(struct websocket *websocket, struct lws *wsi, const char *text,
+                         size_t size)
+{
+    char detail[sizeof websocket->end.detail];
+    if (websocket->head_sent) {
+        snprintf(detail, sizeof detail, "%.*s", (int)size, text);
+        note_http_failure(websocket, wsi, detail);
+        return;
+    }
+    if (websocket->handshake.begun) {
+        const struct websocket_target *target = websocket->target;
+        tls_describe_failure(&websocket->handshake, tls_expected_name(target->config, target->host),
+                             detail, sizeof detail);
+        websocket_set_end(websocket, END_TLS, 0, detail, sizeof detail);
+        return;
+    }
+    const char *reason = tcp_failure(websocket);
+    websocket_set_end(websocket, END_TCP, 0, reason, strlen(reason));
+}
+
+/* The library's handle is gone: the one event that always comes. */
+static void wsi_destroyed(struct websocket *websocket)
+{
+    websocket->wsi = NULL;
+    if (websocket->state == WEBSOCKET_CONNECTING) {
+        if (websocket->end.detail[0] == '\0' && websocket->end.status == 0) {
+            const char *reason = "the connection ended before the answer was complete";
+            websocket_set_end(websocket, END_UPGRADE, 0, reason, strlen(reason));
+        }
+        if (!websocket->entering && !websocket->ended)
+            address_failed(websocket);
+        return;
+    }
+    websocket_connection_gone(websocket);
+}
+
+/* The library noticed a hang-up. What had arrived before it is still read. */
+static void library_closed(struct websocket *websocket)
+{
+    websocket->library_closing = true;
+    if (websocket->stream != NULL && !websocket->ended &&
+        (websocket->state == WEBSOCKET_OPEN || websocket->state == WEBSOCKET_CLOSING))
+        websocket_stream_readable(websocket);
+}
+
+/* The library's own callback decides where verification failed; it may only be overruled by
+ * --tls-insecure. */
+static int verify(const struct websocket *websocket, X509_STORE_CTX *store, bool verified)
+{
+    if (verified)
+        return 0;
+    if (!websocket->target->config->tls_insecure)
+        return 1;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 0;
+}
+
+static int library_callback(struct loop_owner *owner, struct lws *wsi,
+                            enum lws_callback_reasons reason, void *user, void *in, size_t size)
+{
+    struct websocket *websocket = (struct websocket *)owner;
+    switch ((int)reason) {
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        return verify(websocket, user, size != 0);
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        websocket->head_sent = true;
+        return write_request_head(websocket, in, size);
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        note_failure(websocket, wsi, in != NULL ? in : "", in != NULL ? size : 0);
+        return 0;
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        return established(websocket);
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        websocket_take_from_library(websocket, in, size);
+        return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        websocket_library_close(websocket, in, size);
+        return 0;
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        websocket_on_writable(websocket);
+        return 0;
+    case LWS_CALLBACK_CLIENT_CLOSED:
+        library_closed(websocket);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        if (wsi == websocket->wsi || websocket->wsi == NULL)
+            wsi_destroyed(websocket);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void connect_to(struct websocket *websocket, const char *address)
+{
+    const struct websocket_target *target = websocket->target;
+    struct lws_client_connect_info info = {
+        .context = loop_lws_context(target->loop),
+        .vhost = target->vhost,
+        .address = address,
+        .port = target->host->port,
+        .path = PLACEHOLDER_PATH,
+        .host = PLACEHOLDER_HOST,
+        .protocol = NULL,
+        .local_protocol_name = loop_lws_protocols()[0].name,
+        .alpn = "http/1.1",
+        .opaque_user_data = &websocket->owner,
+        .pwsi = &websocket->wsi,
+        /* The name is verified by what tls_context_new() has set, not by the library. */
+        .ssl_connection =
+            LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
+            (target->tls != NULL ? LCCSCF_USE_SSL | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK : 0),
+    };
+    websocket->head_sent = false;
+    websocket->handshake = (struct tls_handshake){0};
+    websocket_set_end(websocket, END_TCP, 0, "", 0);
+    websocket->entering = true;
+    struct lws *wsi = lws_client_connect_via_info(&info);
+    websocket->entering = false;
+    if (wsi == NULL) {
+        websocket->wsi = NULL;
+        if (websocket->end.detail[0] == '\0') {
+            const char *reason = tcp_failure(websocket);
+            websocket_set_end(websocket, END_TCP, 0, reason, strlen(reason));
+        }
+        address_failed(websocket);
+    }
+}
+
+/* Each address but the last gets its part of the time that is left. */
+static void try_next_address(struct websocket *websocket)
+{
+    int64_t left_us = websocket->deadline_us - loop_now_us();
+    int64_t share_us = left_us / (int64_t)addresses_left(websocket);
+    websocket_set_timer(websocket, share_us);
+    connect_to(websocket, websocket->addresses.addresses[websocket->next_address++]);
+}
+
+static void resolved(void *context, const struct resolver_result *result)
+{
+    struct websocket *websocket = context;
+    websocket->query = NULL;
+    if (result->count == 0) {
+        websocket_finish(websocket, END_NAME_LOOKUP, 0, result->error);
+        return;
+    }
+    websocket->addresses = *result;
+    websocket->state = WEBSOCKET_CONNECTING;
+    try_next_address(websocket);
+}
+
+static void connect_timer(struct websocket *websocket)
+{
+    if (addresses_left(websocket) > 0 && loop_now_us() < websocket->deadline_us) {
+        websocket_drop_connection(websocket);
+        try_next_address(websocket);
+        return;
+    }
+    websocket_finish(websocket, END_TIMEOUT, 0, current_step(websocket));
+}
+
+static void timer_fired(void *context)
+{
+    struct websocket *websocket = context;
+    if (websocket->ended)
+        websocket_tell_end(websocket);
+    else if (websocket->state == WEBSOCKET_LINGERING)
+        websocket_free(websocket);
+    else if (websocket->state == WEBSOCKET_CLOSING)
+        websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
+    else if (websocket->state == WEBSOCKET_OPEN)
+        websocket_stream_readable(websocket);
+    else
+        connect_timer(websocket);
+}
+
+struct websocket *websocket_open(struct websocket_target *target,
+                                 const struct websocket_events *events, void *context)
+{
+    struct websocket *websocket = calloc(1, sizeof *websocket);
+    if (websocket == NULL)
+        return NULL;
+    websocket->owner.callback = library_callback;
+    websocket->target = target;
+    websocket->events = events;
+    websocket->context = context;
+    websocket->state = WEBSOCKET_RESOLVING;
+    websocket->next = target->first;
+    if (target->first != NULL)
+        target->first->previous = websocket;
+    target->first = websocket;
+
+    websocket->deadline_us = loop_now_us() + target->config->connect_timeout_us;
+    websocket->timer = loop_timer_new(target->loop, timer_fired, websocket);
+    websocket->parser = ws_parser_new(WEBSOCKET_MESSAGE_MAX);
+    websocket->query = resolver_start(target->loop, target->host->name, resolved, websocket);
+    if (websocket->timer == NULL || websocket->parser == NULL || websocket->query == NULL) {
+        websocket_free(websocket);
+        return NULL;
+    }
+    loop_timer_set(websocket->timer, websocket->deadline_us);
+    return websocket;
+}
+
+/* ---- targets --------------------------------------------------------------------------------- */
+
+/* Which connection a handshake belongs to: OpenSSL knows only its own objects, and the library's
+ * way from them to its `struct lws` is private. There are few connections. */
+static struct tls_handshake *find_handshake(void *context, const SSL *ssl)
+{
+    const struct websocket_target *target = context;
+    for (struct websocket *websocket = target->first; websocket != NULL;
+         websocket = websocket->next)
+        if (websocket->wsi != NULL && lws_get_ssl(websocket->wsi) == ssl)
+            return &websocket->handshake;
+    return NULL;
+}
+
+static int prepare_tls(struct websocket_target *target, char *error, size_t error_size)
+{
+    if (!target->config->tls)
+        return 0;
+    target->finder = (struct tls_handshake_finder){find_handshake, target};
+    target->tls = tls_context_new(target->config, target->host, &target->finder, error, error_size);
+    return target->tls == NULL ? -1 : 0;
+}
+
+struct websocket_target *websocket_target_new(struct loop *loop, const struct tunnel_config *config,
+                                              const struct gateway_host *host,
+                                              const struct upgrade_request *request, char *error,
+                                              size_t error_size)
+{
+    struct websocket_target *target = calloc(1, sizeof *target);
+    if (target == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    target->loop = loop;
+    target->config = config;
+    target->host = host;
+    target->request = request;
+    if (prepare_tls(target, error, error_size) != 0)
+        goto fail_target;
+
+    struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
+                                             .protocols = loop_lws_protocols(),
+                                             .vhost_name = host->text,
+                                             .provided_client_ssl_ctx = target->tls,
+                                             .timeout_secs = 24 * 3600,
+                                             .connect_timeout_secs = 24 * 3600};
+    target->vhost = lws_create_vhost(loop_lws_context(loop), &info);
+    if (target->vhost == NULL) {
+        snprintf(error, error_size, "cannot set up a connection to %s", host->text);
+        goto fail_tls;
+    }
+    return target;
+
+fail_tls:
+    SSL_CTX_free(target->tls);
+fail_target:
+    free(target);
+    return NULL;
+}
+
+void websocket_target_free(struct websocket_target *target)
+{
+    if (target == NULL)
+        return;
+    while (target->first != NULL)
+        websocket_free(target->first);
+    /* The vhost goes with the loop, and uses the context until then: the library took no
+     * reference, so ours is given up only after it. */
+    lws_vhost_destroy(target->vhost);
+    SSL_CTX_free(target->tls);
+    free(target);
+}
