@@ -54,6 +54,8 @@ int command_udp_tunnel(int argc, char **argv)
         return EXIT_STATUS_OK;
     case PARSE_ERROR:
         return EXIT_STATUS_USAGE;
+    case PARSE_RESOURCES:
+        return EXIT_STATUS_RESOURCES;
     case PARSE_RUN:
         break;
     }

@@ -118,6 +118,8 @@ SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gatewa
     }
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    /* libwebsockets keeps what was not written, and tries again from another place. */
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     if (load_trust(context, config, error, error_size) != 0 ||
         load_identity(context, config, error, error_size) != 0)
         goto fail_context;

@@ -414,12 +414,14 @@ struct websocket_target *websocket_target_new(struct loop *loop, const struct tu
     if (prepare_tls(target, error, error_size) != 0)
         goto fail_target;
 
-    struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
-                                             .protocols = loop_lws_protocols(),
-                                             .vhost_name = host->text,
-                                             .provided_client_ssl_ctx = target->tls,
-                                             .timeout_secs = 24 * 3600,
-                                             .connect_timeout_secs = 24 * 3600};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = loop_lws_protocols(),
+        .vhost_name = host->text,
+        .provided_client_ssl_ctx = target->tls,
+        .options = target->tls != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
+        .timeout_secs = 24 * 3600,
+        .connect_timeout_secs = 24 * 3600};
     target->vhost = lws_create_vhost(loop_lws_context(loop), &info);
     if (target->vhost == NULL) {
         snprintf(error, error_size, "cannot set up a connection to %s", host->text);

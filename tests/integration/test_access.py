@@ -99,7 +99,7 @@ def test_public_gateway_carries_datagrams(start_gateway, start_tunnel, echo):
 @pytest.mark.parametrize(
     "offered, options, status, cause",
     [
-        (["--apikey", "my-id:s3"], PUBLIC, 400, "(?i)api key"),
+        (["--apikey", "my-id:s3"], PUBLIC, 400, "(?i)credential"),
         (["--apikey", "other-id:s3"], APIKEY, 400, "(?i)api key"),
         (["--apikey", "my-id:other"], APIKEY, 401, "(?i)api key"),
         (["--bearer", "other"], BEARER, 401, "(?i)token"),

@@ -1,13 +1,16 @@
 """Signals: a clean stop in every state, counters, renewal, and what does nothing."""
 
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 
 from support.hostile_peer import server_context
-from support.tunnel import drop_reasons
-from support.waiting import wait_until
+from support.tunnel import clean_environment, drop_reasons, option_words, tool_command
+from support.udp import UdpClient
+from support.waiting import DEADLINE, wait_until
 
 STOPPING = [signal.SIGTERM, signal.SIGINT]
 NEVER = "1h"
@@ -220,13 +223,23 @@ def test_broken_pipe_does_nothing(start_tunnel, peer):
     exchange(tunnel.client(), connection)
 
 
-def test_broken_pipe_of_the_log_does_nothing(start_tunnel, peer, processes):
-    tunnel = start_tunnel(peer, "-v")
-    connection = peer.accept()
-    tunnel.wait_connected()
-    tunnel.close_log()
-    tunnel.send_signal(signal.SIGUSR1)  # has something to say, and nobody reads it
-    exchange(tunnel.client(), connection)
+def test_log_that_nobody_reads_does_nothing(peer):
+    command = [*tool_command(), "udp-tunnel", *option_words(peer.authority, ["-v"])]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, env=clean_environment())
+    try:
+        bound = re.search(rb"listening on ([\d.]+):(\d+) ", child.stderr.readline())
+        connection = peer.accept()
+        child.stderr.close()
+        client = UdpClient(bound[1].decode(), int(bound[2]))
+        child.send_signal(signal.SIGUSR1)  # has something to say
+        exchange(client, connection)
+        client.close()
+        connection.close()
+        child.terminate()
+        assert child.wait(DEADLINE) == 0
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_stopped_process_goes_on_where_it_was(start_tunnel, peer):

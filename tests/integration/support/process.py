@@ -99,9 +99,6 @@ class Process:
             self.send_signal(number)
         return self.wait()
 
-    def close_log(self):
-        """From now on nobody reads what the child writes: EPIPE."""
-
     def kill(self):
         """Ends the child whatever state it is in."""
         if self.running:

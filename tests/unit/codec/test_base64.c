@@ -110,7 +110,8 @@ static void text_that_is_not_strictly_base64_is_refused(void **state)
         "Z=g=", "=g==", "Zm9v====", "Zm9v\n",   "Zm9v\r\n ",      "Zm9\n",
         " Zm9", "Zm 9", "Zm9-",     "Zm9_",     "-m9v",           "Zm9vZm_v",
         "Zm9.", "Zm9*", "Zm9\x80",  "\xFFm9v",  "Zm9vZ\xC3\xA9v", "Zm9,",
-        "Zm9@", "Zm9[", "Zm9`",     "Zm9{",     "Zm9:",           "Zm9\""};
+        "Zm9@", "Zm9[", "Zm9`",     "Zm9{",     "Zm9:",           "Zm9\"",
+    };
     for (size_t i = 0; i < COUNT(rows); i++)
         if (decodes(rows[i], strlen(rows[i])))
             fail_msg("accepted: '%s'", rows[i]);

@@ -173,8 +173,10 @@ static void every_size_of_datagram_survives_the_round_trip(void **state)
 static void both_canonical_shapes_are_read_without_json(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
-                                       "{\"port\":53,\"address\":\"10.0.0.1\",\"data\":\"aGk=\"}"};
+    static const char *const rows[] = {
+        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
+        "{\"port\":53,\"address\":\"10.0.0.1\",\"data\":\"aGk=\"}",
+    };
     for (size_t i = 0; i < 2; i++) {
         assert_true(is_canonical(rows[i], strlen(rows[i])));
         assert_reads_as(rows[i], "10.0.0.1", 53, "hi");
@@ -202,7 +204,8 @@ static void any_other_shape_is_left_to_the_general_reader(void **state)
         "{\"more\":\"x\",\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
         "{\"\\u0061ddress\":\"10.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
         "{\"address\":\"1\\u0030.0.0.1\",\"port\":53,\"data\":\"aGk=\"}",
-        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"\\u0061\\u0047\\u006B=\"}"};
+        "{\"address\":\"10.0.0.1\",\"port\":53,\"data\":\"\\u0061\\u0047\\u006B=\"}",
+    };
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_false(is_canonical(rows[i], strlen(rows[i])));
         assert_reads_as(rows[i], "10.0.0.1", 53, "hi");
@@ -255,116 +258,152 @@ static void assert_member_ignored(const char *member)
 static void unknown_members_of_any_kind_are_ignored(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"\"x\":null",
-                                       "\"x\":true",
-                                       "\"x\":false",
-                                       "\"x\":-0",
-                                       "\"x\":0",
-                                       "\"x\":12.5e-3",
-                                       "\"x\":1E+9",
-                                       "\"x\":-7e0",
-                                       "\"x\":[]",
-                                       "\"x\":{}",
-                                       "\"x\":[ ]",
-                                       "\"x\":{ }",
-                                       "\"x\":[1 , [2,[{}]] ,\t\"y\"]",
-                                       "\"x\":{\"a\":{\"b\":[{\"port\":1},2]},\"data\":null}",
-                                       "\"Address\":1",
-                                       "\"PORT\":null",
-                                       "\"Data\":[]",
-                                       "\"\":\"\"",
-                                       "\"port \":2",
-                                       "\"x\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
-                                       "\"\xC3\xA9\xE2\x82\xAC\":\"\xF0\x9F\x98\x80\"",
-                                       "\"x\":\"}\"",
-                                       "\"x\":1,\"y\":2",
-                                       "\"x\":\"\x7F\""};
+    static const char *const rows[] = {
+        "\"x\":null",
+        "\"x\":true",
+        "\"x\":false",
+        "\"x\":-0",
+        "\"x\":0",
+        "\"x\":12.5e-3",
+        "\"x\":1E+9",
+        "\"x\":-7e0",
+        "\"x\":[]",
+        "\"x\":{}",
+        "\"x\":[ ]",
+        "\"x\":{ }",
+        "\"x\":[1 , [2,[{}]] ,\t\"y\"]",
+        "\"x\":{\"a\":{\"b\":[{\"port\":1},2]},\"data\":null}",
+        "\"Address\":1",
+        "\"PORT\":null",
+        "\"Data\":[]",
+        "\"\":\"\"",
+        "\"port \":2",
+        "\"x\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
+        "\"\xC3\xA9\xE2\x82\xAC\":\"\xF0\x9F\x98\x80\"",
+        "\"x\":\"}\"",
+        "\"x\":1,\"y\":2",
+        "\"x\":\"\x7F\"",
+    };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_member_ignored(rows[i]);
 }
 
 /* Reading: what is refused, by reason */
 
-static void text_that_is_not_json_is_refused(void **state)
+static void assert_not_json(const char *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_refused(rows[i], FRAME_NOT_JSON);
+}
+
+static void text_of_broken_structure_is_not_json(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"",
-                                       " ",
-                                       "hello",
-                                       "{",
-                                       "}",
-                                       "{]",
-                                       "[}",
-                                       "[",
-                                       "]",
-                                       "{\"",
-                                       "{\"a",
-                                       "{\"a\"",
-                                       "{\"a\":",
-                                       "{\"a\":1",
-                                       "{\"a\":1,",
-                                       "{\"a\":1,}",
-                                       "{,}",
-                                       "{\"a\"}",
-                                       "{\"a\" 1}",
-                                       "{\"a\":}",
-                                       "{a:1}",
-                                       "{1:1}",
-                                       "{'a':1}",
-                                       "{\"a\":1;}",
-                                       "{\"a\":1 \"b\":2}",
-                                       "[1,]",
-                                       "[,1]",
-                                       "[1 2]",
-                                       "[1",
-                                       "[[1]",
-                                       "{\"a\":[}",
-                                       "nul",
-                                       "nulL",
-                                       "True",
-                                       "tru",
-                                       "falsy",
-                                       "NaN",
-                                       "Infinity",
-                                       "undefined",
-                                       "\"x",
-                                       "{\"a\":01}",
-                                       "{\"a\":+1}",
-                                       "{\"a\":.5}",
-                                       "{\"a\":5.}",
-                                       "{\"a\":1e}",
-                                       "{\"a\":1e+}",
-                                       "{\"a\":-}",
-                                       "{\"a\":--1}",
-                                       "{\"a\":0x10}",
-                                       "{\"a\":1.e5}",
-                                       "{\"a\":00}",
-                                       "{\"a\":1_000}",
-                                       "{\"a\":\"\\x\"}",
-                                       "{\"a\":\"\\u12\"}",
-                                       "{\"a\":\"\\u12G4\"}",
-                                       "{\"a\":\"\\u000\"}",
-                                       "{\"a\":\"\\",
-                                       "{\"a\":\"\\u",
-                                       "{\"a\":\"\t\"}",
-                                       "{\"a\":\"\n\"}",
-                                       "{\"a\":\"\x01\"}",
-                                       "{\v\"a\":1}",
-                                       "{\f\"a\":1}",
-                                       "{\x01\"a\":1}",
-                                       "\xEF\xBB\xBF{}",
-                                       "{/**/\"a\":1}",
-                                       "{\"a\":\"\xFF\"}",
-                                       "{\"a\":\"\xC0\x80\"}",
-                                       "{\"\xED\xA0\x80\":1}",
-                                       "{\"a\":\"\xF4\x90\x80\x80\"}",
-                                       "{\"a\":\xC3\xA9}",
-                                       "0,0,0,",
-                                       "null null",
-                                       "\"a\" \"b\"",
-                                       "[] []"};
-    for (size_t i = 0; i < COUNT(rows); i++)
-        assert_refused(rows[i], FRAME_NOT_JSON);
+    static const char *const rows[] = {
+        "",
+        " ",
+        "{",
+        "}",
+        "{]",
+        "[}",
+        "[",
+        "]",
+        "{\"",
+        "{\"a",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\" 1}",
+        "{\"a\":}",
+        "{a:1}",
+        "{1:1}",
+        "{'a':1}",
+        "{\"a\":1;}",
+        "{\"a\":1 \"b\":2}",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1",
+        "[[1]",
+        "{\"a\":[}",
+        "{/**/\"a\":1}",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void several_values_that_are_no_object_are_not_json(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "0,0,0,", "null null", "\"a\" \"b\"", "[] []", "1x",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void unknown_words_are_not_json(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "hello", "nul", "nulL", "True", "tru", "falsy", "NaN", "Infinity", "undefined",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void numbers_outside_the_grammar_are_not_json(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "{\"a\":01}",  "{\"a\":+1}",  "{\"a\":.5}",    "{\"a\":5.}",   "{\"a\":1e}",
+        "{\"a\":1e+}", "{\"a\":-}",   "{\"a\":--1}",   "{\"a\":0x10}", "{\"a\":1.e5}",
+        "{\"a\":00}",  "{\"a\":-01}", "{\"a\":1_000}",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void strings_with_bad_escapes_or_control_characters_are_not_json(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "\"x",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12\"}",
+        "{\"a\":\"\\u12G4\"}",
+        "{\"a\":\"\\u000\"}",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\u",
+        "{\"a\":\"\t\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":\"\x1F\"}",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void control_characters_are_not_white_space(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "{\v\"a\":1}", "{\f\"a\":1}", "{\x01\"a\":1}", "\x1F{\"a\":1}", "\xC2\xA0{}",
+    };
+    assert_not_json(rows, COUNT(rows));
+}
+
+static void text_that_is_not_utf8_is_not_json(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "\xEF\xBB\xBF{}",
+        "{\"a\":\"\xFF\"}",
+        "{\"a\":\"\xC0\x80\"}",
+        "{\"\xED\xA0\x80\":1}",
+        "{\"a\":\"\xF4\x90\x80\x80\"}",
+        "{\"a\":\xC3\xA9}",
+    };
+    assert_not_json(rows, COUNT(rows));
 }
 
 static void escaped_nul_is_refused_wherever_it_stands(void **state)
@@ -379,8 +418,9 @@ static void escaped_nul_is_refused_wherever_it_stands(void **state)
 static void unpaired_surrogates_are_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"\\uD800", "\\uDC00", "\\uD83Dx", "\\uD83D\\u0041",
-                                       "\\uDE00\\uD83D"};
+    static const char *const rows[] = {
+        "\\uD800", "\\uDC00", "\\uD83Dx", "\\uD83D\\u0041", "\\uDE00\\uD83D",
+    };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char text[100];
         snprintf(text, sizeof(text), "{\"address\":\"::1\",\"port\":7,\"data\":\"\",\"x\":\"%s\"}",
@@ -411,7 +451,7 @@ static void json_that_is_not_an_object_is_refused(void **state)
         "null",    " true ",
         "false",   "0",
         "-1.5e3",  "\"text\"",
-        "[0,0,0]",
+        "[0,0,0]", ,
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_NOT_AN_OBJECT);
@@ -442,6 +482,7 @@ static void a_key_given_twice_is_refused(void **state)
         "\"p\\u006Frt\":7",
         "\"x\":1,\"x\":2",
         "\"\":1,\"\":2",
+        ,
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char text[200];
@@ -455,14 +496,16 @@ static void a_key_given_twice_is_refused(void **state)
 static void an_object_that_lacks_a_key_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"{}",
-                                       "{\"port\":7,\"data\":\"\"}",
-                                       "{\"address\":\"::1\",\"data\":\"\"}",
-                                       "{\"address\":\"::1\",\"port\":7}",
-                                       "{\"Address\":\"::1\",\"port\":7,\"data\":\"\"}",
-                                       "{\"address\":\"::1\",\"Port\":7,\"data\":\"\"}",
-                                       "{\"address\":\"::1\",\"port\":7,\"DATA\":\"\"}",
-                                       "{\"x\":{\"address\":\"::1\",\"port\":7,\"data\":\"\"}}"};
+    static const char *const rows[] = {
+        "{}",
+        "{\"port\":7,\"data\":\"\"}",
+        "{\"address\":\"::1\",\"data\":\"\"}",
+        "{\"address\":\"::1\",\"port\":7}",
+        "{\"Address\":\"::1\",\"port\":7,\"data\":\"\"}",
+        "{\"address\":\"::1\",\"Port\":7,\"data\":\"\"}",
+        "{\"address\":\"::1\",\"port\":7,\"DATA\":\"\"}",
+        "{\"x\":{\"address\":\"::1\",\"port\":7,\"data\":\"\"}}",
+    };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_MISSING_KEY);
 }
@@ -536,6 +579,7 @@ static void port_that_is_not_a_plain_integer_in_range_is_refused(void **state)
         "1e400",
         "-1e400",
         "1000000000000000000000000000000000000000000000000000000000000",
+        ,
     };
     assert_values_refused(&port_gap, rows, COUNT(rows), FRAME_BAD_PORT);
     assert_values_refused(&port_first_gap, rows, COUNT(rows), FRAME_BAD_PORT);
@@ -578,6 +622,7 @@ static void address_that_is_not_an_ip_literal_is_refused(void **state)
         "\"1\\t\"",
         "\"\\\"\"",
         "\"\xC3\xA9\"",
+        ,
     };
     assert_values_refused(&address_gap, rows, COUNT(rows), FRAME_BAD_ADDRESS);
 }
@@ -596,21 +641,23 @@ static void address_of_three_hundred_bytes_is_refused(void **state)
 static void data_that_is_not_standard_base64_is_refused(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"\"aGk\"",
-                                       "\"aGl=\"",
-                                       "\"a\"",
-                                       "\"====\"",
-                                       "\"aGk=aGk=\"",
-                                       "\"aGk-\"",
-                                       "\"aG_k\"",
-                                       "\"aGk=\\n\"",
-                                       "\"aGVs\\r\\nbG8=\"",
-                                       "\"aGVs bG8\"",
-                                       "\" aGk=\"",
-                                       "\"aGk= \"",
-                                       "\"\xC3\xA9\xC3\xA9\"",
-                                       "\"a\\\\b=\"",
-                                       "\"\\u0022aG=\""};
+    static const char *const rows[] = {
+        "\"aGk\"",
+        "\"aGl=\"",
+        "\"a\"",
+        "\"====\"",
+        "\"aGk=aGk=\"",
+        "\"aGk-\"",
+        "\"aG_k\"",
+        "\"aGk=\\n\"",
+        "\"aGVs\\r\\nbG8=\"",
+        "\"aGVs bG8\"",
+        "\" aGk=\"",
+        "\"aGk= \"",
+        "\"\xC3\xA9\xC3\xA9\"",
+        "\"a\\\\b=\"",
+        "\"\\u0022aG=\"",
+    };
     assert_values_refused(&data_gap, rows, COUNT(rows), FRAME_BAD_BASE64);
 }
 
@@ -800,7 +847,13 @@ int main(void)
         cmocka_unit_test(ipv4_mapped_address_is_an_ipv4_client),
         cmocka_unit_test(every_legal_port_is_read),
         cmocka_unit_test(unknown_members_of_any_kind_are_ignored),
-        cmocka_unit_test(text_that_is_not_json_is_refused),
+        cmocka_unit_test(text_of_broken_structure_is_not_json),
+        cmocka_unit_test(several_values_that_are_no_object_are_not_json),
+        cmocka_unit_test(unknown_words_are_not_json),
+        cmocka_unit_test(numbers_outside_the_grammar_are_not_json),
+        cmocka_unit_test(strings_with_bad_escapes_or_control_characters_are_not_json),
+        cmocka_unit_test(control_characters_are_not_white_space),
+        cmocka_unit_test(text_that_is_not_utf8_is_not_json),
         cmocka_unit_test(escaped_nul_is_refused_wherever_it_stands),
         cmocka_unit_test(unpaired_surrogates_are_refused),
         cmocka_unit_test(raw_nul_is_refused_wherever_it_stands),
