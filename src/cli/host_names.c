@@ -140,7 +140,7 @@ static bool split_host(struct host_parts *parts, const char *text, struct reason
 enum value_outcome value_gateway_host(struct gateway_host *out, const char *text,
                                       struct reason *why)
 {
-    struct host_parts parts = {.rest = ""};
+    struct host_parts parts = {.name = "", .rest = ""};
     uint16_t port = 0;
 
     if (!split_host(&parts, text, why))

@@ -334,18 +334,6 @@ enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind 
     return outcome;
 }
 
-enum exit_status options_exit_status(enum parse_outcome outcome)
-{
-    switch (outcome) {
-    case PARSE_ERROR:
-        return EXIT_STATUS_USAGE;
-    case PARSE_RESOURCES:
-        return EXIT_STATUS_RESOURCES;
-    default:
-        return EXIT_STATUS_OK;
-    }
-}
-
 void tunnel_config_free(struct tunnel_config *config)
 {
     for (size_t i = 0; i < option_table_count; i++) {

@@ -159,7 +159,7 @@ static enum value_outcome set_verbosity(struct tunnel_config *config, const stru
                                         const char *text, struct reason *why)
 {
     enum verbosity *field = field_of(config, row);
-    bool wanted;
+    bool wanted = false;
 
     if (!read_flag(&wanted, text, why))
         return VALUE_REFUSED;
@@ -180,7 +180,7 @@ static enum value_outcome set_port(struct tunnel_config *config, const struct op
                                    const char *text, struct reason *why)
 {
     uint16_t *field = field_of(config, row);
-    uint64_t number;
+    uint64_t number = 0;
 
     if (!read_number(&number, row, text, why))
         return VALUE_REFUSED;
@@ -192,7 +192,7 @@ static enum value_outcome set_count(struct tunnel_config *config, const struct o
                                     const char *text, struct reason *why)
 {
     uint32_t *field = field_of(config, row);
-    uint64_t number;
+    uint64_t number = 0;
 
     if (!read_number(&number, row, text, why))
         return VALUE_REFUSED;

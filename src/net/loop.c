@@ -284,8 +284,6 @@ static struct lws_context *create_context(void)
         .timeout_secs = LIBRARY_TIMEOUT_S,
         .connect_timeout_secs = LIBRARY_TIMEOUT_S,
         .retry_and_idle_policy = &no_pings,
-        .gid = -1,
-        .uid = -1,
     };
     return lws_create_context(&info);
 }

@@ -107,7 +107,7 @@ def test_quiet_tells_failures_only(launch_tunnel, peer, option):
 )
 def test_verbose_adds_debug_lines(start_tunnel, peer, options, variables):
     tunnel = start_tunnel(peer, *options, **variables)
-    peer.accept()
+    peer.accept_request().refuse("502 Bad Gateway")
     tunnel.wait_for_log(rf"^\[DEBUG {TARGET}\] ")
 
 
@@ -139,12 +139,12 @@ def test_failure_names_status_gateway_cause_and_next_attempt(start_tunnel, peer)
         (BEARER, "401 Unauthorized", "(?i)token"),
         (SESSION, "401 Unauthorized", "(?i)session|token"),
         (PUBLIC, "401 Unauthorized", "(?i)credential|access"),
-        (APIKEY, "403 Forbidden", "(?i)refused|forbidden|not allowed"),
+        (APIKEY, "403 Forbidden", "(?i)credential|refused"),
         (APIKEY, "404 Not Found", "(?i)route|host name"),
         (APIKEY, "429 Too Many Requests", "(?i)quota|thrott"),
         (PUBLIC, "500 Internal Server Error", "(?i)error|fail"),
         (PUBLIC, "502 Bad Gateway", "(?i)gateway"),
-        (PUBLIC, "503 Service Unavailable", "(?i)unavailable"),
+        (PUBLIC, "503 Service Unavailable", "(?i)available"),
         (PUBLIC, "200 OK", "(?i)upgrade|websocket|plugin|tunnel"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[1],

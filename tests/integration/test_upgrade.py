@@ -193,16 +193,20 @@ def test_retry_after_of_another_status_is_not_honoured(start_tunnel, peer):
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_end_after_any_byte_of_the_answer_is_one_failed_attempt(start_tunnel, peer, end):
     tunnel = start_tunnel(peer, "--reconnect-delay", "1ms")
-    connection = peer.accept_request()
-    answer_size = len(connection.upgrade_answer())
+    first = peer.accept()
+    tunnel.wait_connected()
     open_before = tunnel.descriptors()
+    first.close()
+    answer_size = len(first.upgrade_answer())
     for sent in range(answer_size):
+        connection = peer.accept_request()
         connection.send(connection.upgrade_answer()[:sent])
         getattr(connection, end)()
-        connection = peer.accept_request()
-    connection.upgrade()
-    tunnel.wait_connected()
-    assert tunnel.counters()["connects_total"] == {"ok": 1, "failed": answer_size}
+    peer.accept()
+    counters = tunnel.wait_for_counters(
+        lambda counters: counters["connects_total"]["ok"] == 2, "the last connection"
+    )
+    assert counters["connects_total"]["failed"] == answer_size
     assert tunnel.descriptors() == open_before
 
 

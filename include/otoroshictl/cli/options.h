@@ -35,9 +35,6 @@ enum parse_outcome {
     PARSE_RESOURCES, /* out of memory or a full disk, told on standard error: exit 4 */
 };
 
-/* The exit status of every outcome but PARSE_RUN. */
-enum exit_status options_exit_status(enum parse_outcome outcome);
-
 /* Reads `argv[0..argc)`, the words after the command's name. Secrets given as words or in the
  * environment are overwritten there once copied, whatever the outcome. Help goes to standard
  * output, errors to standard error with the usage line. On PARSE_RUN the caller frees with

@@ -59,7 +59,9 @@ enum frame_result {
  * as strict as RFC 8259 (UTF-8 checked, no \u0000, numbers by the grammar, nothing after the
  * object). Keys are case-sensitive. On FRAME_OK `client` has address and port, and the payload's
  * `*payload_size` bytes (0 is legal) are in `payload`, which must hold DATAGRAM_MAX_BYTES + 3.
- * `text` may hold anything, is not modified, and must not be larger than 128 KiB. */
+ * `text` may hold anything, is not modified, and must not be larger than 128 KiB. So that memory
+ * and stack stay bounded, more than 256 values (nested ones included) and numbers of more than 63
+ * characters count as NOT_JSON, and so does a lack of memory. */
 enum frame_result frame_read(struct address *client, uint8_t *payload, size_t *payload_size,
                              const uint8_t *text, size_t size);
 

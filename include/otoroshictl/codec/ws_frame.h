@@ -68,7 +68,8 @@ struct ws_event {
 };
 
 /* Looks at `size` unread bytes at `data`, sets *event, and returns how many bytes are used up
- * (with WS_EVENT_MORE possibly some: bytes of an unfinished fragment that were set aside).
+ * (with WS_EVENT_MORE possibly some: fragments or parts of one that were set aside; `need` counts
+ * from the first byte that was not used up).
  * To be called again with what follows until WS_EVENT_MORE. Frames that are whole in `data`
  * and unfragmented are reported in place, without a copy. The caller's buffer must hold
  * WS_HEADER_MAX_BYTES + message_limit.
@@ -77,8 +78,8 @@ struct ws_event {
  * bytes, continuation without start, start inside a message, length not in its shortest form or
  * above 2^63, close payload of one byte or with a code that may not be sent (RFC 6455 section
  * 7.4, 1012-1014 are legal), all 1002; text or close reason not UTF-8, 1007; message above the
- * limit, 1009, as soon as a header says so. After a breach or a close frame the parser stays
- * there and reports it again. */
+ * limit, 1009, as soon as a header says so (or where memory for its fragments runs out). After a
+ * breach or a close frame the parser stays there and reports it again. */
 size_t ws_parser_next(struct ws_parser *parser, const uint8_t *data, size_t size,
                       struct ws_event *event);
 

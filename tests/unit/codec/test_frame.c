@@ -451,7 +451,7 @@ static void json_that_is_not_an_object_is_refused(void **state)
         "null",    " true ",
         "false",   "0",
         "-1.5e3",  "\"text\"",
-        "[0,0,0]", ,
+        "[0,0,0]",
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_refused(rows[i], FRAME_NOT_AN_OBJECT);
@@ -482,7 +482,6 @@ static void a_key_given_twice_is_refused(void **state)
         "\"p\\u006Frt\":7",
         "\"x\":1,\"x\":2",
         "\"\":1,\"\":2",
-        ,
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char text[200];
@@ -579,7 +578,6 @@ static void port_that_is_not_a_plain_integer_in_range_is_refused(void **state)
         "1e400",
         "-1e400",
         "1000000000000000000000000000000000000000000000000000000000000",
-        ,
     };
     assert_values_refused(&port_gap, rows, COUNT(rows), FRAME_BAD_PORT);
     assert_values_refused(&port_first_gap, rows, COUNT(rows), FRAME_BAD_PORT);
@@ -622,7 +620,6 @@ static void address_that_is_not_an_ip_literal_is_refused(void **state)
         "\"1\\t\"",
         "\"\\\"\"",
         "\"\xC3\xA9\"",
-        ,
     };
     assert_values_refused(&address_gap, rows, COUNT(rows), FRAME_BAD_ADDRESS);
 }
