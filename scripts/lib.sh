@@ -175,24 +175,45 @@ passed=0 failed=0 skipped=0
 check_status=0
 check_log=
 
+# check_log_of TITLE: where the output of this check goes.
+check_log_of()
+{
+    printf '%s/build/check/%s.log' "$root" "$(tr -cs 'A-Za-z0-9.-' _ <<<"$1" | sed 's/_$//')"
+}
+
 begin_check()
 {
-    check_log=$root/build/check/$(tr -cs 'A-Za-z0-9.-' _ <<<"$1").log
+    check_log=$(check_log_of "$1")
     mkdir -p "$root/build/check"
     printf '%-58s ' "$1"
 }
 
-# end_check STARTED TEXT: the result of the check in check_status, and what it printed if it failed.
+# end_check SECONDS TEXT: the result of the check in check_status, and what it printed if it failed.
 end_check()
 {
     if ((check_status == 0)); then
-        printf '%sok%s      %8s  %s\n' "$green" "$plain" "$(seconds_since "$1")" "$2"
-    else
-        printf '%sfailed%s  %8s  %s\n' "$red" "$plain" "$(seconds_since "$1")" "$2"
-        # Without the lines of what went well.
-        grep -vE '^\[[0-9]+/[0-9]+\] |^ *Start +[0-9]+: |^ *[0-9]+/[0-9]+ Test .* Passed |^-- ' \
-            "$check_log" | tail -n 200 | sed 's/^/    /' || true
+        printf '%sok%s      %8s  %s\n' "$green" "$plain" "$1" "$2"
+        return
     fi
+    printf '%sfailed%s  %8s  %s\n' "$red" "$plain" "$1" "$2"
+    # Without the lines of what went well.
+    grep -vE '^\[[0-9]+/[0-9]+\] |^ *Start +[0-9]+: |^ *[0-9]+/[0-9]+ Test .* Passed |^-- ' \
+        "$check_log" | tail -n 120 | sed 's/^/    /' || true
+    printf '    %s(all of it: %s)%s\n' "$dim" "$check_log" "$plain"
+}
+
+count_check()
+{
+    if ((check_status == 0)); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+# run_check COMMAND...: its output in check_log, its status in check_status.
+run_check()
+{
+    set +e
+    (set -e; "$@") >"$check_log" 2>&1 </dev/null
+    check_status=$?
+    set -e
 }
 
 # check TITLE COMMAND...: one check. Silent unless it fails; always returns 0 (see check_status).
@@ -202,12 +223,53 @@ check()
     shift
     started=$(now_ms)
     begin_check "$title"
-    set +e
-    (set -e; "$@") >"$check_log" 2>&1 </dev/null
-    check_status=$?
-    set -e
-    if ((check_status == 0)); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-    end_check "$started" ""
+    run_check "$@"
+    count_check
+    end_check "$(seconds_since "$started")" ""
+}
+
+# check_beside TITLE PROGRAM...: starts a check that takes processor time while others take time
+# to wait, with the lowest priority and in a process group of its own. collect_checks counts it.
+beside_titles=() beside_pids=()
+check_beside()
+{
+    local title=$1 log
+    shift
+    log=$(check_log_of "$title")
+    mkdir -p "$root/build/check"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    setsid nice -n 19 bash -c '
+        log=$1 status=0
+        shift
+        SECONDS=0
+        "$@" >"$log" 2>&1 || status=$?
+        echo "$SECONDS.0 s" >"$log.seconds"
+        exit "$status"' check "$log" "$@" </dev/null >/dev/null 2>&1 &
+    beside_titles+=("$title")
+    beside_pids+=("$!")
+}
+
+collect_checks()
+{
+    local i
+    for i in "${!beside_pids[@]}"; do
+        begin_check "${beside_titles[i]}"
+        check_status=0
+        wait "${beside_pids[i]}" || check_status=$?
+        unset "beside_pids[i]"
+        count_check
+        end_check "$(cat "$check_log.seconds" 2>/dev/null || true)" "beside the others"
+    done
+    beside_titles=() beside_pids=()
+}
+
+# abandon_checks: for a trap.
+abandon_checks()
+{
+    local pid
+    for pid in "${beside_pids[@]}"; do
+        kill -TERM -- "-$pid" 2>/dev/null || true
+    done
 }
 
 # skip_check TITLE WHY
@@ -249,7 +311,7 @@ check_ctest()
     passed=$((passed + all - bad - left_out))
     failed=$((failed + bad))
     skipped=$((skipped + left_out))
-    end_check "$started" "$((all - bad - left_out)) of $all tests"
+    end_check "$(seconds_since "$started")" "$((all - bad - left_out)) of $all tests"
 }
 
 # closing_counts: the last line. The status is that of the whole.

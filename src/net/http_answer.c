@@ -31,6 +31,9 @@ void http_answer_read(struct http_answer *answer, struct lws *wsi)
         return;
     if (lws_hdr_copy(wsi, answer->location, sizeof answer->location, WSI_TOKEN_HTTP_LOCATION) <= 0)
         answer->location[0] = '\0';
+    answer->location[strcspn(answer->location, "?#")] = '\0'; /* may repeat the session token */
+    if (answer->status != 429 && answer->status != 503)
+        return;
     if (lws_hdr_copy(wsi, retry_after, sizeof retry_after, WSI_TOKEN_HTTP_RETRY_AFTER) > 0)
         answer->retry_after_us = http_retry_after(retry_after, (int64_t)time(NULL));
 }

@@ -7,8 +7,8 @@
 
 struct http_answer {
     uint16_t status;        /* 0: no answer that could be read */
-    int64_t retry_after_us; /* Retry-After, seconds or date (RFC 9110, section 10.2.3); 0: none */
-    char location[200];
+    int64_t retry_after_us; /* Retry-After of a 429 or 503 (RFC 9110, section 10.2.3); 0: none */
+    char location[200];     /* without query and fragment */
 };
 
 /* From within LWS_CALLBACK_CLIENT_CONNECTION_ERROR. */

@@ -273,8 +273,10 @@ static void bound_descriptors(void)
 
 static struct lws_context *create_context(void)
 {
-    static const lws_retry_bo_t no_pings = {.secs_since_valid_ping = UINT16_MAX - 1,
-                                            .secs_since_valid_hangup = UINT16_MAX};
+    /* The library would send every connection there, without regard to NO_PROXY, and blame the
+     * gateway where the proxy fails. */
+    unsetenv("http_proxy");
+    unsetenv("socks_proxy");
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
@@ -283,7 +285,6 @@ static struct lws_context *create_context(void)
         .max_http_header_data = HEADER_POOL_BYTES,
         .timeout_secs = LIBRARY_TIMEOUT_S,
         .connect_timeout_secs = LIBRARY_TIMEOUT_S,
-        .retry_and_idle_policy = &no_pings,
     };
     return lws_create_context(&info);
 }

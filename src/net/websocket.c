@@ -21,7 +21,8 @@ static const char no_close_frame[] = "the TCP connection ended without a WebSock
 
 void websocket_set_timer(struct websocket *websocket, int64_t after_us)
 {
-    loop_timer_set(websocket->timer, loop_now_us() + after_us);
+    if (!websocket->ended) /* else it is set to tell so, and nothing may put that off */
+        loop_timer_set(websocket->timer, loop_now_us() + after_us);
 }
 
 void websocket_set_end(struct websocket *websocket, enum connection_end_kind kind, uint16_t status,
@@ -36,8 +37,10 @@ void websocket_finish_noted(struct websocket *websocket)
 {
     if (websocket->ended || websocket->state == WEBSOCKET_LINGERING)
         return;
-    websocket->ended = true;
+    resolver_cancel(websocket->query);
+    websocket->query = NULL;
     websocket_set_timer(websocket, 0);
+    websocket->ended = true;
 }
 
 void websocket_finish(struct websocket *websocket, enum connection_end_kind kind, uint16_t status,
@@ -282,6 +285,8 @@ static void consume(struct websocket *websocket, const uint8_t *data, size_t siz
 /* Like recv(2): bytes read, 0 at the end of the stream, -1 with EAGAIN or an error. */
 static ssize_t read_stream(struct websocket *websocket, uint8_t *out, size_t size)
 {
+    if (websocket->wsi == NULL) /* the library has seen the end before us */
+        return 0;
     SSL *ssl = lws_get_ssl(websocket->wsi);
     if (ssl == NULL)
         return recv(websocket->stream_fd, out, size, MSG_DONTWAIT);
@@ -374,8 +379,7 @@ const struct loop_watch_events websocket_stream_events = {.readable = websocket_
 void websocket_connection_gone(struct websocket *websocket)
 {
     if (websocket->state == WEBSOCKET_LINGERING) {
-        if (websocket->stream == NULL)
-            websocket_set_timer(websocket, 0);
+        websocket_set_timer(websocket, 0);
         return;
     }
     if (websocket->state == WEBSOCKET_CLOSING)
@@ -405,7 +409,8 @@ void websocket_take_from_library(struct websocket *websocket, const uint8_t *dat
 
 void websocket_library_close(struct websocket *websocket, const uint8_t *payload, size_t size)
 {
-    uint16_t status = size >= 2 ? (uint16_t)(payload[0] << 8 | payload[1]) : WS_STATUS_NONE;
+    uint16_t status =
+        size >= 2 ? (uint16_t)((unsigned)payload[0] << 8 | payload[1]) : WS_STATUS_NONE;
     if (websocket->state == WEBSOCKET_CLOSING)
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
     else

@@ -93,6 +93,8 @@ static int take_over_reading(struct websocket *websocket)
 
 static int established(struct websocket *websocket)
 {
+    if (websocket->ended) /* given up in this very turn of the loop */
+        return -1;
     set_keepalive(lws_get_socket_fd(websocket->wsi), websocket->target->config->keepalive_us);
     if (library_holds_bytes(websocket)) {
         websocket->assembly = malloc(WEBSOCKET_MESSAGE_MAX);
@@ -265,6 +267,9 @@ static int library_callback(struct loop_owner *owner, struct lws *wsi,
 
 static void connect_to(struct websocket *websocket, const char *address)
 {
+    /* All zero: never a ping, which would use up a label at the gateway, never a hang-up. Given
+     * here, since a context takes zeros for its own default of five minutes. */
+    static const lws_retry_bo_t no_pings;
     const struct websocket_target *target = websocket->target;
     struct lws_client_connect_info info = {
         .context = loop_lws_context(target->loop),
@@ -278,6 +283,7 @@ static void connect_to(struct websocket *websocket, const char *address)
         .alpn = "http/1.1",
         .opaque_user_data = &websocket->owner,
         .pwsi = &websocket->wsi,
+        .retry_and_idle_policy = &no_pings,
         /* The name is verified by what tls_context_new() has set, not by the library. */
         .ssl_connection =
             LCCSCF_HTTP_NO_FOLLOW_REDIRECT |

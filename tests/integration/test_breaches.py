@@ -79,7 +79,9 @@ def tunnel(start_tunnel, peer):
 
 @pytest.fixture
 def connection(tunnel, peer):
-    return peer.accept()
+    connection = peer.accept()
+    tunnel.wait_connected()
+    return connection
 
 
 @pytest.mark.parametrize(
@@ -92,11 +94,46 @@ def test_breach_closes_with_its_code_and_is_counted_once(
     assert connection.read_until_close()[1].close_code == code
     connection.close()
     peer.accept()
-    counters = tunnel.wait_for_counters(
-        lambda counters: counters["connects_total"]["ok"] == 2, "the next connection"
-    )
+    counters = tunnel.wait_for_connections(2)
     assert drop_reasons(counters, "in") == {reason: 1}
     assert counters["received_total"]["in"] == 1
+
+
+@pytest.mark.parametrize(
+    "sent, code",
+    [
+        (frame(0x3), PROTOCOL_ERROR),
+        (frame(BINARY, b"{}", mask=b"mask"), PROTOCOL_ERROR),
+        (frame(CLOSE, close_payload(1005)), PROTOCOL_ERROR),
+        (frame(CLOSE, close_payload(1000, b"\xff")), BAD_UTF8),
+        (frame(TEXT, b"\xff"), BAD_UTF8),
+    ],
+    ids=["opcode", "masked", "close code", "close reason", "text"],
+)
+def test_breach_that_comes_together_with_the_upgrade_is_treated_alike(
+    tunnel, peer, sent, code
+):
+    connection = peer.accept_request()
+    connection.send(connection.upgrade_answer() + sent)
+    assert connection.read_until_close()[1].close_code == code
+    connection.close()
+    counters = tunnel.wait_for_dropped("in", 1)
+    assert drop_reasons(counters, "in") == {"protocol": 1}
+
+
+def test_ping_that_comes_together_with_the_upgrade_is_answered(tunnel, peer):
+    connection = peer.accept_request()
+    connection.send(connection.upgrade_answer() + frame(PING, b"early"))
+    assert connection.read_frame().payload == b"early"
+
+
+def test_close_that_comes_together_with_the_upgrade_is_answered_and_told(tunnel, peer):
+    connection = peer.accept_request()
+    connection.send(connection.upgrade_answer() + frame(CLOSE, close_payload(1011)))
+    assert connection.read_until_close()[1].close_code == 1011
+    connection.close()
+    tunnel.wait_for_log(r"\b1011\b")
+    peer.accept()
 
 
 def test_breach_is_told_with_the_code(tunnel, connection):
@@ -120,9 +157,7 @@ def test_nothing_after_a_breach_is_believed(tunnel, connection, peer):
     connection.read_until_close()
     connection.close()
     peer.accept()
-    tunnel.wait_for_counters(
-        lambda counters: counters["connects_total"]["ok"] == 2, "the next connection"
-    )
+    tunnel.wait_for_connections(2)
     assert not client.has_something()
 
 
@@ -214,8 +249,6 @@ def test_end_after_any_byte_of_a_frame_is_one_lost_connection(start_tunnel, peer
         connection.send(whole[:sent])
         connection.close()
         connection = peer.accept()
-    counters = tunnel.wait_for_counters(
-        lambda counters: counters["connects_total"]["ok"] == len(whole) + 1, "the last connection"
-    )
+    counters = tunnel.wait_for_connections(len(whole) + 1)
     assert counters["connects_total"]["failed"] == 0
-    assert tunnel.descriptors() == open_before
+    tunnel.wait_for_descriptors(open_before)

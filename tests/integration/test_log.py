@@ -218,9 +218,7 @@ def test_secret_is_at_no_level_in_the_log(start_tunnel, peer, access):
     refused.refuse("302 Found", f"Location: http://{peer.authority}{refused.request.target}")
     peer.accept().send_close(1011)
     peer.accept()
-    tunnel.wait_for_counters(
-        lambda counters: counters["connects_total"]["ok"] == 2, "the second connection"
-    )
+    tunnel.wait_for_connections(2)
     for form in forms(SECRET):
         assert form not in tunnel.log
 

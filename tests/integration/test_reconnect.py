@@ -55,9 +55,7 @@ def test_gateway_that_closes_by_itself_is_connected_to_again(start_gateway, star
     client = tunnel.client()
     for number in range(3):
         client.send(b"closes the connection")
-        tunnel.wait_for_counters(
-            lambda counters: counters["connects_total"]["ok"] == number + 2, "the next connection"
-        )
+        tunnel.wait_for_connections(number + 2)
 
 
 # How it ends and what is told
@@ -128,15 +126,14 @@ def test_default_delay_is_two_seconds(closed_port):
 
 
 def test_pause_doubles_where_a_larger_limit_is_given(start_tunnel, peer):
-    tunnel = start_tunnel(peer, "--reconnect-delay", "50ms", "--reconnect-max-delay", "1h")
+    tunnel = start_tunnel(peer, "--reconnect-delay", "1s", "--reconnect-max-delay", "1h")
     pauses = []
-    for status in ("500", "501", "502", "504"):  # each is told, since none is the one before
+    for status in ("500", "501", "502"):  # each is told, since none is the one before
         peer.accept_request().refuse(f"{status} Out of Order")
         told = tunnel.wait_for_error(f"HTTP {status}")
-        number, unit = re.search(r"retrying in ([\d.]+)(ms|s)$", told).groups()
-        pauses.append(float(number) * {"ms": 0.001, "s": 1}[unit])
-    # The jitter of 20 % either way can't hide a factor of 2.
-    assert pauses == sorted(set(pauses))
+        pauses.append(float(re.search(r"retrying in ([\d.]+)s$", told)[1]))
+    # Neither a jitter of 20 % nor whole seconds can hide a factor of 4.
+    assert pauses[0] < pauses[2]
 
 
 # Peers that take their time for ever

@@ -130,7 +130,8 @@ def test_what_waits_behind_the_window_is_dropped_when_too_old(start_held, peer):
 
 @pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
 def test_second_client_after_a_crowd_goes_on_a_fresh_websocket(start_tunnel, peer, answered):
-    tunnel = start_tunnel(peer)
+    # Within the reply timeout the old one stays for what has not been answered.
+    tunnel = start_tunnel(peer, "--reply-timeout", "1s")
     old = peer.accept()
     tunnel.wait_connected()
     crowd, second = tunnel.client(), tunnel.client()

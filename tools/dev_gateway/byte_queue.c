@@ -9,7 +9,7 @@ static void compact(struct byte_queue *queue)
 {
     const size_t size = byte_queue_size(queue);
 
-    if (queue->start == 0)
+    if (queue->data == NULL || queue->start == 0)
         return;
     memmove(queue->data, queue->data + queue->start, size);
     queue->start = 0;
@@ -34,7 +34,8 @@ uint8_t *byte_queue_reserve(struct byte_queue *queue, size_t size)
 {
     if (queue->data == NULL || queue->capacity - queue->end < size) {
         compact(queue);
-        if ((queue->data == NULL || queue->capacity - queue->end < size) && grow(queue, queue->end + size) != 0)
+        if ((queue->data == NULL || queue->capacity - queue->end < size) &&
+            grow(queue, queue->end + size) != 0)
             return NULL;
     }
     return queue->data + queue->end;

@@ -42,8 +42,7 @@ static struct gateway *gateway_of(struct lws *wsi)
 static int admit(struct lws *wsi, bool wants_upgrade)
 {
     struct gateway *gateway = gateway_of(wsi);
-    const struct admission admission =
-        upgrade_request_admit(wsi, gateway->config, wants_upgrade);
+    const struct admission admission = upgrade_request_admit(wsi, gateway->config, wants_upgrade);
 
     if (admission.status == ADMISSION_GRANTED)
         return 0;
@@ -65,9 +64,8 @@ static int begin_session(struct lws *wsi, struct connection *connection)
 {
     struct gateway *gateway = gateway_of(wsi);
 
-    connection->session =
-        session_new(gateway, wsi, choose_transport(gateway, &connection->request),
-                    &connection->request.remote);
+    connection->session = session_new(gateway, wsi, choose_transport(gateway, &connection->request),
+                                      &connection->request.remote);
     lws_set_opaque_user_data(wsi, connection->session);
     return connection->session != NULL ? 0 : -1;
 }
@@ -90,8 +88,7 @@ static int tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return admit(wsi, strcasecmp(in, "websocket") == 0);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        upgrade_request_read(&((struct connection *)user)->request, wsi,
-                             gateway_of(wsi)->config);
+        upgrade_request_read(&((struct connection *)user)->request, wsi, gateway_of(wsi)->config);
         return 0;
     case LWS_CALLBACK_ESTABLISHED:
         return begin_session(wsi, user);
@@ -132,7 +129,8 @@ static void listener_readable(void *owner)
     struct gateway *gateway = owner;
 
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        const int fd = accept4(watch_fd(gateway->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd =
+            accept4(watch_fd(gateway->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
         adopt_client(gateway, fd);

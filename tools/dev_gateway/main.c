@@ -13,5 +13,5 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
-    return gateway_run(&config);
+    return (int)gateway_run(&config);
 }

@@ -170,28 +170,29 @@ static bool set_idle_timeout(struct gateway_config *config, const char *value)
 }
 
 /* ROW(name, value's name or NULL for a flag, setter, help) */
-#define OPTIONS(ROW)                                                                               \
-    ROW("listen", "HOST:PORT", set_listen, "address to listen on (127.0.0.1:8080); port 0: any")   \
-    ROW("tls-cert", "FILE", set_tls_cert, "serve TLS with this certificate (PEM)")                 \
-    ROW("tls-key", "FILE", set_tls_key, "and this key")                                            \
-    ROW("tls-client-ca", "FILE", set_tls_client_ca, "ask clients for a certificate of this CA")    \
-    ROW("remote", "HOST:PORT", set_remote, "forward here, whatever the query says")                \
-    ROW("apikey", "ID:SECRET", set_apikey, "admit this API key")                                   \
-    ROW("bearer", "TOKEN", set_bearer, "admit this bearer token")                                  \
-    ROW("session", "TOKEN", set_session, "admit this session token (pappsToken)")                  \
-    ROW("require-host", "NAME", set_required_host, "404 for any other Host")                       \
-    ROW("status", "CODE[:DETAIL]", set_status, "answer every request thus (Retry-After, Location)") \
-    ROW("pairing", "position|exact", set_pairing, "as Otoroshi (default), or an ideal gateway")    \
-    ROW("reflect", NULL, set_reflect, "return every message unchanged, without a remote")          \
-    ROW("buffer", "N", set_buffer, "replies that may wait for a label (16)")                       \
-    ROW("drop-reply", "N[,N...]|every:N", set_drop_reply, "lose these replies of each WebSocket")  \
-    ROW("duplicate-reply", "N[,N...]|every:N", set_duplicate_reply, "double these replies")        \
-    ROW("close-after", "N[:CODE]", set_close_after, "close after N frames (1000; 1006: hang up)")  \
-    ROW("stop-reading-after", "N", set_stop_reading_after, "go deaf after N frames")               \
-    ROW("delay", "MS", set_delay, "hold every UDP reply back")                                     \
-    ROW("no-stall", NULL, set_no_stall, "go on reading at 32 outstanding labels")                  \
-    ROW("drop-in-flight", NULL, set_drop_in_flight, "lose some replies above 8 outstanding")       \
-    ROW("seed", "N", set_seed, "seed of --drop-in-flight (0)")                                     \
+#define OPTIONS(ROW)                                                                              \
+    ROW("listen", "HOST:PORT", set_listen, "address to listen on (127.0.0.1:8080); port 0: any")  \
+    ROW("tls-cert", "FILE", set_tls_cert, "serve TLS with this certificate (PEM)")                \
+    ROW("tls-key", "FILE", set_tls_key, "and this key")                                           \
+    ROW("tls-client-ca", "FILE", set_tls_client_ca, "ask clients for a certificate of this CA")   \
+    ROW("remote", "HOST:PORT", set_remote, "forward here, whatever the query says")               \
+    ROW("apikey", "ID:SECRET", set_apikey, "admit this API key")                                  \
+    ROW("bearer", "TOKEN", set_bearer, "admit this bearer token")                                 \
+    ROW("session", "TOKEN", set_session, "admit this session token (pappsToken)")                 \
+    ROW("require-host", "NAME", set_required_host, "404 for any other Host")                      \
+    ROW("status", "CODE[:DETAIL]", set_status,                                                    \
+        "answer every request thus (Retry-After, Location)")                                      \
+    ROW("pairing", "position|exact", set_pairing, "as Otoroshi (default), or an ideal gateway")   \
+    ROW("reflect", NULL, set_reflect, "return every message unchanged, without a remote")         \
+    ROW("buffer", "N", set_buffer, "replies that may wait for a label (16)")                      \
+    ROW("drop-reply", "N[,N...]|every:N", set_drop_reply, "lose these replies of each WebSocket") \
+    ROW("duplicate-reply", "N[,N...]|every:N", set_duplicate_reply, "double these replies")       \
+    ROW("close-after", "N[:CODE]", set_close_after, "close after N frames (1000; 1006: hang up)") \
+    ROW("stop-reading-after", "N", set_stop_reading_after, "go deaf after N frames")              \
+    ROW("delay", "MS", set_delay, "hold every UDP reply back")                                    \
+    ROW("no-stall", NULL, set_no_stall, "go on reading at 32 outstanding labels")                 \
+    ROW("drop-in-flight", NULL, set_drop_in_flight, "lose some replies above 8 outstanding")      \
+    ROW("seed", "N", set_seed, "seed of --drop-in-flight (0)")                                    \
     ROW("idle-timeout", "MS", set_idle_timeout, "instead of 60 s (TCP) and 3,600 s (UDP)")
 
 static const struct option_row {
@@ -223,18 +224,17 @@ static void print_help(void)
 
 static enum options_outcome bad_usage(const char *what, const char *name)
 {
-    fprintf(stderr, "%s: %s%s\nUsage: %s [OPTION]... (see --help)\n", program, what, name,
-            program);
+    fprintf(stderr, "%s: %s%s\nUsage: %s [OPTION]... (see --help)\n", program, what, name, program);
     return OPTIONS_BAD;
 }
 
 static void fill_getopt(struct option *table)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        table[i] = (struct option){.name = rows[i].name,
-                                   .has_arg = rows[i].value_name != NULL ? required_argument
-                                                                         : no_argument,
-                                   .val = FIRST_ROW + (int)i};
+        table[i] =
+            (struct option){.name = rows[i].name,
+                            .has_arg = rows[i].value_name != NULL ? required_argument : no_argument,
+                            .val = FIRST_ROW + (int)i};
     }
     table[ROW_COUNT] = (struct option){.name = "help", .val = 'h'};
     table[ROW_COUNT + 1] = (struct option){.name = "version", .val = 'V'};

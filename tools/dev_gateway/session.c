@@ -22,10 +22,10 @@ static const int64_t stuck_us = 60 * (int64_t)LWS_USEC_PER_SEC;
 
 enum session_state {
     STATE_OPEN,
-    STATE_CLOSING, /* the close frame is queued; nothing from the client counts */
+    STATE_CLOSING,  /* the close frame is queued; nothing from the client counts */
     STATE_FINISHED, /* it is sent; waits for the client's end of file, `linger_us` at most */
-    STATE_LEAKED,  /* the client left while stalled */
-    STATE_ENDED,   /* on the list of those to be freed */
+    STATE_LEAKED,   /* the client left while stalled */
+    STATE_ENDED,    /* on the list of those to be freed */
 };
 
 struct session {

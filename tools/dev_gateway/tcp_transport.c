@@ -54,16 +54,21 @@ static void target_ended(struct tcp_tunnel *tunnel)
     session_close(tunnel->session, WIRE_STATUS_NORMAL);
 }
 
+static void target_gone(struct tcp_tunnel *tunnel)
+{
+    if (tunnel->connected)
+        target_ended(tunnel);
+    else
+        target_refused(tunnel);
+}
+
 static void target_hangup(void *owner)
 {
     struct tcp_tunnel *tunnel = owner;
 
     tunnel->target = NULL;
     tunnel->gateway->counters.tcp_sockets_open--;
-    if (tunnel->connected)
-        target_ended(tunnel);
-    else
-        target_refused(tunnel);
+    target_gone(tunnel);
 }
 
 /* ---- from the target to the client ---- */
@@ -90,12 +95,8 @@ static void target_readable(void *owner)
                               sizeof(tunnel->from_target), MSG_DONTWAIT);
     if (size > 0)
         pass_to_client(tunnel, (size_t)size);
-    else if (size == 0)
-        target_ended(tunnel);
-    else if (errno != EAGAIN && errno != EINTR && tunnel->connected)
-        target_ended(tunnel);
-    else if (errno != EAGAIN && errno != EINTR)
-        target_refused(tunnel);
+    else if (size == 0 || (errno != EAGAIN && errno != EINTR))
+        target_gone(tunnel);
 }
 
 static void tcp_output_room(void *transport)
@@ -112,9 +113,8 @@ static void tcp_output_room(void *transport)
 static int write_to_target(struct tcp_tunnel *tunnel)
 {
     while (byte_queue_size(&tunnel->to_target) > 0) {
-        const ssize_t sent =
-            send(watch_fd(tunnel->target), byte_queue_front(&tunnel->to_target),
-                 byte_queue_size(&tunnel->to_target), MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t sent = send(watch_fd(tunnel->target), byte_queue_front(&tunnel->to_target),
+                                  byte_queue_size(&tunnel->to_target), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
             session_pause(tunnel->session, SESSION_PAUSE_TARGET);
             watch_want_write(tunnel->target);

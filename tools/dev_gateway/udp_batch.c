@@ -38,8 +38,8 @@ struct udp_sent udp_batch_send(struct udp_scratch *scratch, int fd)
 
     while (outcome.sent + outcome.refused < scratch->out_count) {
         const size_t next = (size_t)(outcome.sent + outcome.refused);
-        const int sent = sendmmsg(fd, scratch->out + next, (unsigned)(scratch->out_count - next),
-                                  MSG_DONTWAIT);
+        const int sent =
+            sendmmsg(fd, scratch->out + next, (unsigned)(scratch->out_count - next), MSG_DONTWAIT);
         if (sent > 0)
             outcome.sent += (uint64_t)sent;
         else

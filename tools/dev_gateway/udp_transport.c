@@ -24,6 +24,7 @@ struct udp_port {
     struct udp_tunnel *tunnel;
     struct watch *watch;
     struct label label;
+    size_t index; /* in its tunnel's list */
     uint64_t last_used;
 };
 
@@ -57,8 +58,7 @@ static struct counters *counters_of(struct udp_tunnel *tunnel)
 static void write_reply(struct udp_tunnel *tunnel, const struct label *label, const uint8_t *data,
                         size_t size)
 {
-    uint8_t *payload =
-        session_frame(tunnel->session, WIRE_BINARY, json_frame_size(label, size));
+    uint8_t *payload = session_frame(tunnel->session, WIRE_BINARY, json_frame_size(label, size));
 
     if (payload != NULL)
         json_frame_write(payload, label, data, size);
@@ -204,36 +204,32 @@ static void send_batch(struct udp_tunnel *tunnel)
     tunnel->batch_port = NULL;
 }
 
-static void port_close(struct udp_tunnel *tunnel, size_t index)
+static void port_close(struct udp_port *port)
 {
-    struct udp_port *port = tunnel->ports[index];
+    struct udp_tunnel *tunnel = port->tunnel;
 
     if (tunnel->batch_port == port)
         send_batch(tunnel);
     watch_close(port->watch);
-    free(port);
     tunnel->port_count--;
-    tunnel->ports[index] = tunnel->ports[tunnel->port_count];
+    tunnel->ports[port->index] = tunnel->ports[tunnel->port_count];
+    tunnel->ports[port->index]->index = port->index;
     counters_of(tunnel)->udp_sockets_open--;
+    free(port);
 }
 
 static void close_all_ports(struct udp_tunnel *tunnel)
 {
     while (tunnel->port_count > 0)
-        port_close(tunnel, tunnel->port_count - 1);
+        port_close(tunnel->ports[tunnel->port_count - 1]);
 }
 
 static void port_hangup(void *owner)
 {
     struct udp_port *port = owner;
-    struct udp_tunnel *tunnel = port->tunnel;
 
     port->watch = NULL;
-    tunnel->batch_port = NULL;
-    for (size_t i = 0; i < tunnel->port_count; i++) {
-        if (tunnel->ports[i] == port)
-            port_close(tunnel, i);
-    }
+    port_close(port);
 }
 
 static const struct watch_events port_events = {
@@ -272,7 +268,8 @@ static struct udp_port *port_open(struct udp_tunnel *tunnel)
     port->watch = watch_open(tunnel->gateway->vhost, fd, &port_events, port);
     if (port->watch == NULL)
         goto fail_port;
-    tunnel->ports[tunnel->port_count] = port;
+    port->index = tunnel->port_count;
+    tunnel->ports[port->index] = port;
     tunnel->port_count++;
     counters_of(tunnel)->udp_sockets_open++;
     return port;
@@ -287,13 +284,13 @@ fail_port:
 
 static void close_oldest_port(struct udp_tunnel *tunnel)
 {
-    size_t oldest = 0;
+    struct udp_port *oldest = tunnel->ports[0];
 
     for (size_t i = 1; i < tunnel->port_count; i++) {
-        if (tunnel->ports[i]->last_used < tunnel->ports[oldest]->last_used)
-            oldest = i;
+        if (tunnel->ports[i]->last_used < oldest->last_used)
+            oldest = tunnel->ports[i];
     }
-    port_close(tunnel, oldest);
+    port_close(oldest);
 }
 
 static struct udp_port *port_of_label(struct udp_tunnel *tunnel, const struct label *label)

@@ -71,8 +71,8 @@ struct admission upgrade_request_admit(struct lws *wsi, const struct gateway_con
     const struct admission_request request = {
         .path = header_value(wsi, WSI_TOKEN_GET_URI, path, UPGRADE_FIELD_MAX),
         .host = header_value(wsi, WSI_TOKEN_HOST, host, UPGRADE_FIELD_MAX),
-        .authorization = header_value(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization,
-                                      UPGRADE_FIELD_MAX),
+        .authorization =
+            header_value(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, UPGRADE_FIELD_MAX),
         .transport = query_value(wsi, "transport", transport, UPGRADE_FIELD_MAX),
         .session_token = query_value(wsi, "pappsToken", token, UPGRADE_FIELD_MAX),
         .names_remote = remote.host[0] != '\0',
@@ -87,11 +87,11 @@ static const char *reason_phrase(unsigned status)
         unsigned status;
         const char *phrase;
     } phrases[] = {
-        {200, "OK"},           {301, "Moved Permanently"},     {302, "Found"},
-        {303, "See Other"},    {307, "Temporary Redirect"},    {308, "Permanent Redirect"},
-        {400, "Bad Request"},  {401, "Unauthorized"},          {403, "Forbidden"},
-        {404, "Not Found"},    {429, "Too Many Requests"},     {500, "Internal Server Error"},
-        {502, "Bad Gateway"},  {503, "Service Unavailable"},   {504, "Gateway Timeout"},
+        {200, "OK"},          {301, "Moved Permanently"},   {302, "Found"},
+        {303, "See Other"},   {307, "Temporary Redirect"},  {308, "Permanent Redirect"},
+        {400, "Bad Request"}, {401, "Unauthorized"},        {403, "Forbidden"},
+        {404, "Not Found"},   {429, "Too Many Requests"},   {500, "Internal Server Error"},
+        {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
     };
 
     for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++) {
@@ -123,10 +123,10 @@ void upgrade_request_refuse(struct lws *wsi, const struct gateway_config *config
 
     snprintf(body, sizeof(body), "{\"Otoroshi-Error\":\"%s\"}", admission->why);
     extra_header(header, sizeof(header), config, admission->status);
-    const int size = snprintf((char *)buffer + LWS_PRE, ANSWER_MAX,
-                              "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\n"
-                              "Content-Length: %zu\r\nConnection: close\r\n%s\r\n%s",
-                              admission->status, reason_phrase(admission->status), strlen(body),
-                              header, body);
+    const int size =
+        snprintf((char *)buffer + LWS_PRE, ANSWER_MAX,
+                 "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\n"
+                 "Content-Length: %zu\r\nConnection: close\r\n%s\r\n%s",
+                 admission->status, reason_phrase(admission->status), strlen(body), header, body);
     (void)lws_write(wsi, buffer + LWS_PRE, (size_t)size, LWS_WRITE_HTTP_FINAL);
 }

@@ -16,10 +16,10 @@ enum address_family {
 };
 
 struct address {
-    uint8_t ip[16];     /* network order; IPv4 uses the first four bytes, the rest is zero */
-    uint32_t scope_id;  /* IPv6 link-local interface, else 0; not part of the identity */
-    uint16_t port;      /* host order */
-    uint8_t family;     /* enum address_family */
+    uint8_t ip[16];    /* network order; IPv4 uses the first four bytes, the rest is zero */
+    uint32_t scope_id; /* IPv6 link-local interface, else 0; not part of the identity */
+    uint16_t port;     /* host order */
+    uint8_t family;    /* enum address_family */
 };
 
 /* Room for the longest literal and its terminating NUL. */

@@ -36,16 +36,16 @@ size_t frame_write(uint8_t *out, const struct frame_prefix *prefix, const uint8_
                    size_t payload_size);
 
 /* Why a frame was refused. The names are the metric's `reason` label; the text is for people. */
-#define FRAME_ERRORS(ROW)                                                                          \
-    ROW(NOT_JSON, "not_json", "is not valid JSON")                                                 \
-    ROW(NOT_AN_OBJECT, "not_an_object", "is not a JSON object")                                    \
-    ROW(TRAILING_BYTES, "trailing_bytes", "has bytes after the object")                            \
-    ROW(DUPLICATE_KEY, "duplicate_key", "names a key twice")                                       \
-    ROW(MISSING_KEY, "missing_key", "lacks address, port or data")                                 \
-    ROW(WRONG_TYPE, "wrong_type", "has address, port or data of the wrong type")                   \
-    ROW(BAD_ADDRESS, "bad_address", "has an address that is not an IP literal")                    \
-    ROW(BAD_PORT, "bad_port", "has a port outside 1..65535 or not a plain integer")                \
-    ROW(BAD_BASE64, "bad_base64", "has data that is not standard base64")                          \
+#define FRAME_ERRORS(ROW)                                                           \
+    ROW(NOT_JSON, "not_json", "is not valid JSON")                                  \
+    ROW(NOT_AN_OBJECT, "not_an_object", "is not a JSON object")                     \
+    ROW(TRAILING_BYTES, "trailing_bytes", "has bytes after the object")             \
+    ROW(DUPLICATE_KEY, "duplicate_key", "names a key twice")                        \
+    ROW(MISSING_KEY, "missing_key", "lacks address, port or data")                  \
+    ROW(WRONG_TYPE, "wrong_type", "has address, port or data of the wrong type")    \
+    ROW(BAD_ADDRESS, "bad_address", "has an address that is not an IP literal")     \
+    ROW(BAD_PORT, "bad_port", "has a port outside 1..65535 or not a plain integer") \
+    ROW(BAD_BASE64, "bad_base64", "has data that is not standard base64")           \
     ROW(OVERSIZE, "oversize", "has more data than a UDP datagram holds")
 
 enum frame_result {
@@ -72,8 +72,8 @@ enum frame_result frame_read(struct address *client, uint8_t *payload, size_t *p
  * reads to the same result. */
 int frame_read_canonical(struct address *client, uint8_t *payload, size_t *payload_size,
                          const uint8_t *text, size_t size);
-enum frame_result frame_read_general(struct address *client, uint8_t *payload,
-                                     size_t *payload_size, const uint8_t *text, size_t size);
+enum frame_result frame_read_general(struct address *client, uint8_t *payload, size_t *payload_size,
+                                     const uint8_t *text, size_t size);
 
 /* The metric label and the words for a result other than FRAME_OK. */
 const char *frame_error_label(enum frame_result result);

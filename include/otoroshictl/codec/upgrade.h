@@ -25,8 +25,8 @@ struct upgrade_request {
     const char *remote_host; /* NULL or "": no remoteHost parameter */
     uint16_t remote_port;    /* 0: no remotePort parameter */
     enum upgrade_credential credential;
-    const char *first;  /* client id, bearer token or session token; NULL counts as "" */
-    const char *second; /* client secret; NULL counts as "" */
+    const char *first;          /* client id, bearer token or session token; NULL counts as "" */
+    const char *second;         /* client secret; NULL counts as "" */
     const char *const *headers; /* further "Name: value" lines, may be NULL */
     size_t header_count;
 };

@@ -53,8 +53,8 @@ enum ws_event_kind {
     WS_EVENT_MESSAGE, /* opcode, data, size: a whole message (WS_TEXT is valid UTF-8) */
     WS_EVENT_PING,    /* data, size <= 125: to be echoed */
     WS_EVENT_PONG,
-    WS_EVENT_CLOSE,   /* status, data/size: the reason, valid UTF-8 */
-    WS_EVENT_BREACH,  /* status to close with (1002, 1007, 1009) and `why` for the log; final */
+    WS_EVENT_CLOSE,  /* status, data/size: the reason, valid UTF-8 */
+    WS_EVENT_BREACH, /* status to close with (1002, 1007, 1009) and `why` for the log; final */
 };
 
 struct ws_event {

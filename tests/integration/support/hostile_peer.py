@@ -254,13 +254,9 @@ class HostilePeer:
         connection.upgrade()
         return connection
 
-    def close_connections(self):
+    def close(self):
         for connection in self._connections:
             connection.close()
-        self._connections.clear()
-
-    def close(self):
-        self.close_connections()
         self._listener.close()
 
 

@@ -93,11 +93,11 @@ class Process:
         self._reader.join(DEADLINE)
         return status
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=signal.SIGTERM, seconds=DEADLINE):
         """Ends the child and returns its exit status. Legal for one that has ended already."""
         if self.running:
             self.send_signal(number)
-        return self.wait()
+        return self.wait(seconds)
 
     def kill(self):
         """Ends the child whatever state it is in."""

@@ -8,9 +8,12 @@ import signal
 
 from support.process import Process
 from support.udp import UdpClient
-from support.waiting import DEADLINE, wait_until
+from support.waiting import DEADLINE, SLOWDOWN, wait_until
 
 TARGET = r"otoroshictl::tunnels::udp"
+
+# Promised are 2 s (product.md, Signals).
+STOP_DEADLINE = 4 * SLOWDOWN
 
 # A retry that does not make a test wait. Tests about the delay itself give their own.
 _QUICK_RETRY = "20ms"
@@ -129,6 +132,12 @@ class Tunnel(Process):
             f"{count} datagrams dropped ({direction})",
         )
 
+    def wait_for_connections(self, count):
+        """Until this many have been opened since the start."""
+        return self.wait_for_counters(
+            lambda counters: counters["connects_total"]["ok"] >= count, f"{count} connections"
+        )
+
     def client(self, host=None):
         """A new local client; `host` where the tunnel is bound to a wildcard."""
         client = UdpClient(host or self.host, self.port)
@@ -138,6 +147,13 @@ class Tunnel(Process):
     def descriptors(self):
         """How many files and sockets the process has open."""
         return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def wait_for_descriptors(self, count):
+        """Until no more than this many are open: what has just ended may take a moment to go."""
+        wait_until(lambda: self.descriptors() <= count, f"{count} descriptors, as before")
+
+    def stop(self, number=signal.SIGTERM, seconds=STOP_DEADLINE):
+        return super().stop(number, seconds)
 
     def finish(self):
         """What every test ends with: the books balance, the stop is clean, nothing is left."""

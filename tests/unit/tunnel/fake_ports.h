@@ -36,8 +36,8 @@ enum fake_state {
 struct fake_connection {
     enum fake_state state;
     size_t host;
-    bool blocked;  /* the peer does not read: reserve gives none */
-    bool refused;  /* it has given none: the tunnel waits for on_writable */
+    bool blocked; /* the peer does not read: reserve gives none */
+    bool refused; /* it has given none: the tunnel waits for on_writable */
     size_t unflushed;
     size_t sent; /* frames since it was opened */
 };

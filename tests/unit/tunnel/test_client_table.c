@@ -207,17 +207,6 @@ static void client_that_waited_expires_later(void **state)
     client_table_free(table);
 }
 
-/* What keeps a client's memory is no datagram of it: replies have their own limit. */
-static void waiting_in_the_queue_is_not_being_seen(void **state)
-{
-    (void)state;
-    struct client_table *const table = new_table();
-    touch(table, 1, NOW_US)->queued = 1;
-    client_table_expired(table, NOW_US + TIMEOUT_US);
-    assert_null(find(table, 1, NOW_US + TIMEOUT_US));
-    client_table_free(table);
-}
-
 static void removed_client_is_unknown(void **state)
 {
     (void)state;
@@ -281,16 +270,6 @@ static void client_above_the_limit_makes_the_oldest_go(void **state)
     client_table_free(table);
 }
 
-static void table_above_the_limit_has_its_next_expiry_now(void **state)
-{
-    (void)state;
-    struct client_table *const table = crowded_table(CLIENTS_MAX + 1);
-    static const int64_t now_us = NOW_US + CLIENTS_MAX + 1;
-    assert_non_null(client_table_expired(table, now_us));
-    assert_true(client_table_next_expiry(table) <= now_us);
-    client_table_free(table);
-}
-
 static void freeing_none_is_legal(void **state)
 {
     (void)state;
@@ -313,11 +292,9 @@ int main(void)
         cmocka_unit_test(client_with_queued_datagrams_is_passed_over),
         cmocka_unit_test(table_of_waiting_clients_has_none_expired),
         cmocka_unit_test(client_that_waited_expires_later),
-        cmocka_unit_test(waiting_in_the_queue_is_not_being_seen),
         cmocka_unit_test(removed_client_is_unknown),
         cmocka_unit_test(many_clients_are_all_found_while_the_table_grows_and_shrinks),
         cmocka_unit_test(client_above_the_limit_makes_the_oldest_go),
-        cmocka_unit_test(table_above_the_limit_has_its_next_expiry_now),
         cmocka_unit_test(freeing_none_is_legal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
