@@ -93,6 +93,10 @@ static void handshake_step(const SSL *handshake, int where, int result)
         notes->verify_error = SSL_get_verify_result(ssl);
         notes->library_error = ERR_peek_last_error();
     }
+    /* With TLS 1.3 a server may refuse the client's certificate after the handshake is done here.
+     */
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && notes != NULL)
+        notes->alert = result & 0xff;
 }
 
 static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finder *finder,
@@ -155,6 +159,24 @@ static const char *verify_advice(long verify_error)
     }
 }
 
+static const char *alert_advice(int alert)
+{
+    switch (alert) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return "; it wants a client certificate that it accepts, see --tls-cert-file";
+    case SSL_AD_PROTOCOL_VERSION:
+        return "; it offers no version of TLS from 1.2 on";
+    case SSL_AD_UNRECOGNIZED_NAME:
+        return "; it does not know this name, see --host and --tls-server-name";
+    default:
+        return "";
+    }
+}
+
 void tls_describe_failure(const struct tls_handshake *handshake, const char *name, char *out,
                           size_t size)
 {
@@ -163,6 +185,9 @@ void tls_describe_failure(const struct tls_handshake *handshake, const char *nam
     if (verify_error != X509_V_OK)
         snprintf(out, size, "the certificate for %s was not accepted: %s%s", name,
                  X509_verify_cert_error_string(verify_error), verify_advice(verify_error));
+    else if (handshake->alert != SSL_AD_CLOSE_NOTIFY)
+        snprintf(out, size, "the gateway refused it with the alert \"%s\"%s",
+                 SSL_alert_desc_string_long(handshake->alert), alert_advice(handshake->alert));
     else if (library_error == 0)
         snprintf(out, size, "the gateway closed the connection during the handshake");
     else if (ERR_GET_REASON(library_error) == SSL_R_WRONG_VERSION_NUMBER)

@@ -21,6 +21,8 @@ enum {
     KEY_CHARACTERS = 24, /* 16 random bytes in base64 */
 };
 
+static const char no_answer[] = "the connection ended before the answer was complete";
+
 /* ---- the upgrade ----------------------------------------------------------------------------- */
 
 /* Replaces what the library has written up to *end by the real request head. */
@@ -162,8 +164,7 @@ static void note_http_failure(struct websocket *websocket, struct lws *wsi, cons
     struct http_answer answer;
     http_answer_read(&answer, wsi);
     if (answer.status == 0 || answer.status == 101) {
-        if (strncmp(text, "HS: ", 4) == 0)
-            text += 4;
+        text = strncmp(text, "HS: ", 4) == 0 ? text + 4 : no_answer;
         websocket_set_end(websocket, END_UPGRADE, 0, text, strlen(text));
         return;
     }
@@ -176,7 +177,8 @@ static void note_failure(struct websocket *websocket, struct lws *wsi, const cha
                          size_t size)
 {
     char detail[sizeof websocket->end.detail];
-    if (websocket->head_sent) {
+    bool tls_refused = websocket->handshake.alert != SSL_AD_CLOSE_NOTIFY;
+    if (websocket->head_sent && !tls_refused) {
         snprintf(detail, sizeof detail, "%.*s", (int)size, text);
         note_http_failure(websocket, wsi, detail);
         return;
@@ -198,8 +200,7 @@ static void wsi_destroyed(struct websocket *websocket)
     websocket->wsi = NULL;
     if (websocket->state == WEBSOCKET_CONNECTING) {
         if (websocket->end.detail[0] == '\0' && websocket->end.status == 0) {
-            const char *reason = "the connection ended before the answer was complete";
-            websocket_set_end(websocket, END_UPGRADE, 0, reason, strlen(reason));
+            websocket_set_end(websocket, END_UPGRADE, 0, no_answer, strlen(no_answer));
         }
         if (!websocket->entering && !websocket->ended)
             address_failed(websocket);

@@ -447,6 +447,17 @@ void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned index, int64_t now_u
     tunnel->pump_wanted = true;
 }
 
+/* "2s", "0.75s", "3600s". */
+static void format_pause(int64_t pause_us, char *out, size_t size)
+{
+    int hundredths = (int)(pause_us / 10000 % 100);
+    if (hundredths == 0)
+        snprintf(out, size, "%" PRId64 "s", pause_us / 1000000);
+    else
+        snprintf(out, size, "%" PRId64 ".%0*ds", pause_us / 1000000, hundredths % 10 == 0 ? 1 : 2,
+                 hundredths % 10 == 0 ? hundredths / 10 : hundredths);
+}
+
 /* One line for the first failure of a kind, then at most one a minute. */
 static void report_failure(struct udp_tunnel *tunnel, const struct connection_end *end,
                            const char *host, int64_t pause_us, int64_t now_us)
@@ -463,12 +474,11 @@ static void report_failure(struct udp_tunnel *tunnel, const struct connection_en
     char again[64] = "";
     if (held_back > 0)
         snprintf(again, sizeof again, " (failed so %" PRIu64 " times)", held_back + 1);
-    if (pause_us < RECONNECT_AT_ONCE_US)
-        report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying at once", cause,
-               again);
-    else
-        report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying in %.3gs", cause,
-               again, (double)pause_us / 1e6);
+    char pause[32];
+    format_pause(pause_us, pause, sizeof pause);
+    bool at_once = pause_us < RECONNECT_AT_ONCE_US;
+    report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying %s%s", cause, again,
+           at_once ? "at once" : "in ", at_once ? "" : pause);
 }
 
 static void plan_attempt(struct udp_tunnel *tunnel, const struct connection_end *end,

@@ -70,6 +70,16 @@ void endpoint_format(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_SI
              ipv6 ? "]" : "", (unsigned)endpoint->port);
 }
 
+/* The first IPv4 address, else the first: the JVM's default order. */
+static const struct addrinfo *prefer_ipv4(const struct addrinfo *found)
+{
+    for (const struct addrinfo *entry = found; entry != NULL; entry = entry->ai_next) {
+        if (entry->ai_family == AF_INET)
+            return entry;
+    }
+    return found;
+}
+
 bool endpoint_resolve(const struct endpoint *endpoint, int socket_type,
                       struct sockaddr_storage *address, socklen_t *length, const char **why)
 {
@@ -83,8 +93,9 @@ bool endpoint_resolve(const struct endpoint *endpoint, int socket_type,
         *why = gai_strerror(error);
         return false;
     }
-    memcpy(address, found->ai_addr, found->ai_addrlen);
-    *length = found->ai_addrlen;
+    const struct addrinfo *chosen = prefer_ipv4(found);
+    memcpy(address, chosen->ai_addr, chosen->ai_addrlen);
+    *length = chosen->ai_addrlen;
     freeaddrinfo(found);
     return true;
 }

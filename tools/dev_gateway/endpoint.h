@@ -25,7 +25,8 @@ bool endpoint_set(struct endpoint *out, const char *host, const char *port);
 /* Writes "127.0.0.1:53" or "[::1]:53". */
 void endpoint_format(const struct endpoint *endpoint, char text[ENDPOINT_TEXT_SIZE]);
 
-/* Looks the host up (blocking) for SOCK_STREAM or SOCK_DGRAM. False: `*why` says why. */
+/* Looks the host up (blocking) for SOCK_STREAM or SOCK_DGRAM; of several addresses an IPv4 one,
+ * as Otoroshi's JVM does. False: `*why` says why. */
 bool endpoint_resolve(const struct endpoint *endpoint, int socket_type,
                       struct sockaddr_storage *address, socklen_t *length, const char **why);
 

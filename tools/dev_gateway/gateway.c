@@ -82,6 +82,7 @@ static int end_session(struct lws *wsi)
 static int tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                            size_t size)
 {
+    (void)size;
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return admit(wsi, false);
@@ -94,13 +95,7 @@ static int tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
         return begin_session(wsi, user);
     case LWS_CALLBACK_CLOSED:
         return end_session(wsi);
-    case LWS_CALLBACK_HTTP_BIND_PROTOCOL:
-    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-    case LWS_CALLBACK_FILTER_HTTP_CONNECTION:
-    case LWS_CALLBACK_CLOSED_HTTP:
-        return 0;
     default:
-        (void)size;
         return 0;
     }
 }

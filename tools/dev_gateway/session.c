@@ -362,6 +362,8 @@ static void answer_close(struct session *session, const struct wire_event *event
 
     if (event->size >= CLOSE_STATUS_BYTES)
         status = (uint16_t)(event->data[0] << 8 | event->data[1]);
+    if (event->size == 1 || status < WIRE_STATUS_NORMAL)
+        status = WIRE_STATUS_PROTOCOL_ERROR;
     session_close(session, status);
 }
 

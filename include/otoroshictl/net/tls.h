@@ -16,6 +16,7 @@ struct tls_handshake {
     bool begun;
     long verify_error;           /* X509_V_ERR_*, or X509_V_OK */
     unsigned long library_error; /* newest of OpenSSL's queue, or 0 */
+    int alert;                   /* the peer's last (SSL_AD_*); SSL_AD_CLOSE_NOTIFY, 0, if none */
 };
 
 /* Where the notes of `ssl`'s handshake go; NULL where it is not known. */
