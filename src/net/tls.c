@@ -99,6 +99,19 @@ static void handshake_step(const SSL *handshake, int where, int result)
         notes->alert = result & 0xff;
 }
 
+/* OpenSSL calls this where the server asks for a certificate and none was given. */
+static int certificate_wanted(SSL *ssl, X509 **certificate, EVP_PKEY **key)
+{
+    const struct tls_handshake_finder *finder =
+        SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), finder_slot);
+    struct tls_handshake *notes = finder->find(finder->context, ssl);
+    (void)certificate;
+    (void)key;
+    if (notes != NULL)
+        notes->certificate_wanted = true;
+    return 0;
+}
+
 static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finder *finder,
                               const char *name)
 {
@@ -109,6 +122,7 @@ static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finde
     SSL_CTX_set_ex_data(context, finder_slot, (void *)(uintptr_t)finder);
     SSL_CTX_set_ex_data(context, name_slot, is_ip_literal(name) ? NULL : (char *)(uintptr_t)name);
     SSL_CTX_set_info_callback(context, handshake_step);
+    SSL_CTX_set_client_cert_cb(context, certificate_wanted);
 }
 
 SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
@@ -185,6 +199,10 @@ void tls_describe_failure(const struct tls_handshake *handshake, const char *nam
     if (verify_error != X509_V_OK)
         snprintf(out, size, "the certificate for %s was not accepted: %s%s", name,
                  X509_verify_cert_error_string(verify_error), verify_advice(verify_error));
+    else if (handshake->certificate_wanted)
+        snprintf(out, size,
+                 "the gateway wants a client certificate; give one with --tls-cert-file and "
+                 "--tls-key-file");
     else if (handshake->alert != SSL_AD_CLOSE_NOTIFY)
         snprintf(out, size, "the gateway refused it with the alert \"%s\"%s",
                  SSL_alert_desc_string_long(handshake->alert), alert_advice(handshake->alert));

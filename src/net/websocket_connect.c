@@ -177,7 +177,9 @@ static void note_failure(struct websocket *websocket, struct lws *wsi, const cha
                          size_t size)
 {
     char detail[sizeof websocket->end.detail];
-    bool tls_refused = websocket->handshake.alert != SSL_AD_CLOSE_NOTIFY;
+    bool tls_refused =
+        websocket->handshake.alert != SSL_AD_CLOSE_NOTIFY ||
+        (websocket->handshake.certificate_wanted && lws_http_client_http_response(wsi) == 0);
     if (websocket->head_sent && !tls_refused) {
         snprintf(detail, sizeof detail, "%.*s", (int)size, text);
         note_http_failure(websocket, wsi, detail);

@@ -127,6 +127,29 @@ def test_ping_that_comes_together_with_the_upgrade_is_answered(tunnel, peer):
     assert connection.read_frame().payload == b"early"
 
 
+def test_connection_that_began_with_a_ping_carries_datagrams(tunnel, peer):
+    connection = peer.accept_request()
+    connection.send(connection.upgrade_answer() + frame(PING))
+    connection.read_frame()
+    client = tunnel.client()
+    for payload in (b"small", b"x" * 65_507):
+        client.send(payload)
+        asked = connection.read_datagram()
+        assert asked.payload == payload
+        connection.send(fragments(BINARY, reply_text(asked, payload), 1000))
+        assert client.receive() == payload
+
+
+def test_reply_that_comes_together_with_the_upgrade_is_delivered(tunnel, connection, peer):
+    client = tunnel.client()
+    client.send(b"question")
+    asked = connection.read_datagram()
+    connection.close()
+    again = peer.accept_request()
+    again.send(again.upgrade_answer() + frame(BINARY, reply_text(asked, b"answer")))
+    assert client.receive() == b"answer"
+
+
 def test_close_that_comes_together_with_the_upgrade_is_answered_and_told(tunnel, peer):
     connection = peer.accept_request()
     connection.send(connection.upgrade_answer() + frame(CLOSE, close_payload(1011)))

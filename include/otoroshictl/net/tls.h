@@ -14,6 +14,7 @@
 /* What a handshake leaves behind for the message about its failure. */
 struct tls_handshake {
     bool begun;
+    bool certificate_wanted;     /* and we had none */
     long verify_error;           /* X509_V_ERR_*, or X509_V_OK */
     unsigned long library_error; /* newest of OpenSSL's queue, or 0 */
     int alert;                   /* the peer's last (SSL_AD_*); SSL_AD_CLOSE_NOTIFY, 0, if none */
