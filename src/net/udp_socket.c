@@ -231,7 +231,7 @@ static void enlarge_receive_buffer(const struct udp_socket *udp)
         setsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
     /* The kernel tells twice what it was asked for: its bookkeeping is in it. */
     if (getsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &got, &size) == 0 && got / 2 < wanted)
-        log_write(udp->log, LOG_LEVEL_DEBUG,
+        log_write(udp->log, LOG_LEVEL_INFO,
                   "The receive buffer of the local socket is %d KiB, not %d KiB; a larger "
                   "net.core.rmem_max loses fewer datagrams in bursts",
                   got / 2 / 1024, wanted / 1024);

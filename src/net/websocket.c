@@ -29,6 +29,8 @@ void websocket_set_end(struct websocket *websocket, enum connection_end_kind kin
                        const char *detail, size_t detail_size)
 {
     struct connection_end *end = &websocket->end;
+    if (websocket->ended) /* the first reason stands */
+        return;
     *end = (struct connection_end){.kind = kind, .status = status};
     snprintf(end->detail, sizeof end->detail, "%.*s", (int)detail_size, detail);
 }

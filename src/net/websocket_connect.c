@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -53,6 +54,13 @@ static int write_request_head(struct websocket *websocket, char **end, size_t ro
     return 0;
 }
 
+enum { TCP_KEEPALIVE_MAX_S = 32767 }; /* the kernel's MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL */
+
+static int clamp(int64_t value, int low, int high)
+{
+    return value < low ? low : value > high ? high : (int)value;
+}
+
 static void set_keepalive(int fd, int64_t keepalive_us)
 {
     const int on = 1;
@@ -60,10 +68,10 @@ static void set_keepalive(int fd, int64_t keepalive_us)
     if (keepalive_us == 0)
         return;
     /* Probes begin after the interval and go on for less than another. */
-    int idle_s = (int)(keepalive_us / 1000000) > 0 ? (int)(keepalive_us / 1000000) : 1;
-    int interval_s = idle_s / 5 > 0 ? idle_s / 5 : 1;
+    int idle_s = clamp(keepalive_us / 1000000, 1, TCP_KEEPALIVE_MAX_S);
+    int interval_s = clamp(idle_s / 5, 1, TCP_KEEPALIVE_MAX_S);
     int count = 4;
-    unsigned timeout_ms = (unsigned)(keepalive_us / 1000 / 10 * 18);
+    int timeout_ms = clamp(keepalive_us / 10000 * 18, 1, INT_MAX);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
@@ -201,9 +209,8 @@ static void wsi_destroyed(struct websocket *websocket)
 {
     websocket->wsi = NULL;
     if (websocket->state == WEBSOCKET_CONNECTING) {
-        if (websocket->end.detail[0] == '\0' && websocket->end.status == 0) {
+        if (websocket->end.detail[0] == '\0' && websocket->end.status == 0)
             websocket_set_end(websocket, END_UPGRADE, 0, no_answer, strlen(no_answer));
-        }
         if (!websocket->entering && !websocket->ended)
             address_failed(websocket);
         return;
