@@ -153,7 +153,8 @@ started_at()
 # is_running PID STARTED-AT: a dead child that nobody has waited for does not run.
 is_running()
 {
-    [[ $(started_at "$1") == "$2" ]] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+    [[ $(started_at "$1") == "$2" ]] &&
+        ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
 }
 
 has_stopped()
@@ -196,9 +197,10 @@ end_check()
         return
     fi
     printf '%sfailed%s  %8s  %s\n' "$red" "$plain" "$1" "$2"
-    # Without the lines of what went well.
-    grep -vE '^\[[0-9]+/[0-9]+\] |^ *Start +[0-9]+: |^ *[0-9]+/[0-9]+ Test .* Passed |^-- ' \
-        "$check_log" | tail -n 120 | sed 's/^/    /' || true
+    # Without the lines of what went well: of ninja and CMake, ctest, cmocka.
+    grep -vE -e '^\[[0-9]+/[0-9]+\] |^-- |^ *Start +[0-9]+: |^ *[0-9]+/[0-9]+ Test .* Passed ' \
+        -e '^\[ RUN  |^\[  *OK \]|^\[  PASSED|^\[==========\] Running' "$check_log" |
+        tail -n 120 | sed 's/^/    /' || true
     printf '    %s(all of it: %s)%s\n' "$dim" "$check_log" "$plain"
 }
 

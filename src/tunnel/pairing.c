@@ -36,13 +36,14 @@ enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct p
 
 static bool window_full(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    return pairing->unanswered > 0 &&
-           pairing->unanswered >= window_for(pairing->waiting_clients, rules);
+    uint32_t waiting = pairing->waiting_clients + (pairing->newcomer_waits ? 1 : 0);
+    return pairing->unanswered > 0 && pairing->unanswered >= window_for(waiting, rules);
 }
 
 void pairing_sent(struct pairing *pairing, struct pairing_share *share,
                   const struct pairing_rules *rules, int64_t now_us)
 {
+    pairing->newcomer_waits = false;
     if (share->generation != pairing->generation) {
         *share = (struct pairing_share){.generation = pairing->generation};
         pairing->clients++;
@@ -79,6 +80,15 @@ void pairing_answered(struct pairing *pairing, struct pairing_share *share, int6
     }
     if (pairing->unanswered > 0)
         pairing->unanswered--;
+}
+
+bool pairing_waits(struct pairing *pairing, const struct pairing_share *share, int64_t now_us)
+{
+    if (pairing->newcomer_waits || share_of(pairing, share) > 0)
+        return false;
+    pairing->newcomer_waits = true;
+    pairing->progress_us = now_us;
+    return true;
 }
 
 void pairing_forget(struct pairing *pairing, struct pairing_share *share)

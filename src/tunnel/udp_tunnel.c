@@ -35,6 +35,12 @@ struct connection {
     int64_t drain_until_us;
 };
 
+/* The last failure with one gateway host. */
+struct failure {
+    struct limited_report report;
+    char text[480];
+};
+
 struct udp_tunnel {
     const struct tunnel_config *config;
     const struct tunnel_ports *ports;
@@ -65,8 +71,7 @@ struct udp_tunnel {
     struct limited_report drop_reports[DIRECTION_COUNT][DROP_REASON_COUNT];
     struct limited_report unclean_report;
     struct limited_report overflow_report;
-    struct limited_report failure_report;
-    char last_failure[512];
+    struct failure failures[GATEWAY_HOSTS_MAX];
 };
 
 /* ---- reporting ------------------------------------------------------------------------------ */
@@ -169,10 +174,10 @@ static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
 }
 
 /* The first attempt, and each after a failure. While the same failure goes on, its line is not
- * repeated (describe_failure()), and neither is this one. */
+ * repeated (report_failure()), and neither is this one. */
 static void connect_again(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    bool quiet = tunnel->active != NONE || tunnel->failure_report.unwritten > 0;
+    bool quiet = tunnel->active != NONE || tunnel->failures[tunnel->host].report.unwritten > 0;
     report(tunnel, quiet ? REPORT_DEBUG : REPORT_INFO, "Connecting WebSocket tunnel ...");
     open_connection(tunnel, now_us);
 }
@@ -258,6 +263,8 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
         pairing_judge(&connection->pairing, &client->share, &tunnel->rules);
     if (verdict == PAIRING_RENEW)
         renew(tunnel, RENEWAL_WINDOW, now_us);
+    if (verdict == PAIRING_WAIT && pairing_waits(&connection->pairing, &client->share, now_us))
+        check_active(tunnel, now_us);
     if (verdict != PAIRING_SEND)
         return false;
 
@@ -330,6 +337,16 @@ static void pump(struct udp_tunnel *tunnel, int64_t now_us)
     flush(tunnel);
 }
 
+static void forget_clients(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct client *client;
+    while ((client = client_table_expired(tunnel->clients, now_us)) != NULL) {
+        if (tunnel->active != NONE)
+            pairing_forget(&tunnel->connections[tunnel->active].pairing, &client->share);
+        client_table_remove(tunnel->clients, client);
+    }
+}
+
 static void accept_datagram(struct udp_tunnel *tunnel, const struct datagram *datagram,
                             int64_t now_us)
 {
@@ -358,6 +375,8 @@ void udp_tunnel_on_datagrams(struct udp_tunnel *tunnel, const struct datagram *b
 {
     for (size_t i = 0; i < count; i++)
         accept_datagram(tunnel, &batch[i], now_us);
+    if (client_table_count(tunnel->clients) > CLIENTS_MAX)
+        forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
     flush(tunnel);
 }
@@ -435,8 +454,6 @@ void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned index, int64_t now_u
     tunnel->counters.connects_ok++;
     tunnel->opening = NONE;
     tunnel->active = (int)index;
-    tunnel->last_failure[0] = '\0';
-    tunnel->failure_report = (struct limited_report){0};
     if (replaced != NONE) {
         tunnel->counters.renewals[tunnel->renewal_cause]++;
         report(tunnel, REPORT_DEBUG, "WebSocket renewed");
@@ -458,18 +475,21 @@ static void format_pause(int64_t pause_us, char *out, size_t size)
                  hundredths % 10 == 0 ? hundredths / 10 : hundredths);
 }
 
-/* One line for the first failure of a kind, then at most one a minute. */
-static void report_failure(struct udp_tunnel *tunnel, const struct connection_end *end,
-                           const char *host, int64_t pause_us, int64_t now_us)
+/* One line for the first failure of a kind with a host, then at most one a minute. A connection
+ * that was good for a while begins a new story; one that is closed at once each time does not. */
+static void report_failure(struct udp_tunnel *tunnel, const struct connection_end *end, size_t host,
+                           const struct reconnect_event *event, int64_t pause_us, int64_t now_us)
 {
-    char cause[480];
+    char cause[sizeof tunnel->failures[0].text];
     uint64_t held_back;
-    connection_end_describe(end, host, tunnel->config->access_type, cause, sizeof cause);
-    if (strcmp(cause, tunnel->last_failure) != 0) {
-        snprintf(tunnel->last_failure, sizeof tunnel->last_failure, "%s", cause);
-        tunnel->failure_report = (struct limited_report){0};
+    struct failure *failure = &tunnel->failures[host];
+    connection_end_describe(end, tunnel->config->hosts[host].text, tunnel->config->access_type,
+                            cause, sizeof cause);
+    if (event->lifetime_us >= RECONNECT_LASTED_US || strcmp(cause, failure->text) != 0) {
+        memcpy(failure->text, cause, sizeof cause);
+        failure->report = (struct limited_report){0};
     }
-    if (!limited_report_due(&tunnel->failure_report, now_us, &held_back))
+    if (!limited_report_due(&failure->report, now_us, &held_back))
         return;
     char again[64] = "";
     if (held_back > 0)
@@ -490,7 +510,7 @@ static void plan_attempt(struct udp_tunnel *tunnel, const struct connection_end 
         .random = tunnel->ports->random(tunnel->ports->net),
     };
     int64_t pause_us = reconnect_pause(&tunnel->reconnect, &tunnel->reconnect_policy, &event);
-    report_failure(tunnel, end, tunnel->config->hosts[lost->host].text, pause_us, now_us);
+    report_failure(tunnel, end, lost->host, &event, pause_us, now_us);
     if (tunnel->opening != NONE)
         return;
     tunnel->next_attempt_us = now_us + pause_us;
@@ -529,7 +549,7 @@ static void connection_lost(struct udp_tunnel *tunnel, int index, const struct c
         plan_attempt(tunnel, end, &was, now_us);
 }
 
-static void check_stopped(struct udp_tunnel *tunnel);
+static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us);
 
 void udp_tunnel_on_closed(struct udp_tunnel *tunnel, unsigned index,
                           const struct connection_end *end, int64_t now_us)
@@ -543,8 +563,8 @@ void udp_tunnel_on_closed(struct udp_tunnel *tunnel, unsigned index,
         connection_lost(tunnel, (int)index, end, now_us);
     else
         *connection = (struct connection){.state = CONNECTION_FREE};
-    if (tunnel->stopping)
-        check_stopped(tunnel);
+    if (tunnel->stopping && !tunnel->stopped)
+        advance_stop(tunnel, now_us);
 }
 
 void udp_tunnel_on_writable(struct udp_tunnel *tunnel, unsigned connection, int64_t now_us)
@@ -604,13 +624,8 @@ void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 
 void udp_tunnel_on_timer(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    struct client *client;
     tunnel->timer_us = INT64_MAX;
-    while ((client = client_table_expired(tunnel->clients, now_us)) != NULL) {
-        if (tunnel->active != NONE)
-            pairing_forget(&tunnel->connections[tunnel->active].pairing, &client->share);
-        client_table_remove(tunnel->clients, client);
-    }
+    forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
     check_active(tunnel, now_us);
     check_draining(tunnel, now_us);
@@ -639,6 +654,8 @@ void udp_tunnel_start(struct udp_tunnel *tunnel, int64_t now_us)
 
 void udp_tunnel_renew(struct udp_tunnel *tunnel, int64_t now_us)
 {
+    if (tunnel->opening == NONE) /* now, not when a failed attempt's pause is over */
+        tunnel->next_attempt_us = INT64_MAX;
     if (tunnel->active != NONE)
         renew(tunnel, RENEWAL_RELOAD, now_us);
     else if (tunnel->opening == NONE && !tunnel->stopping)

@@ -99,6 +99,32 @@ def peer(start_peer):
 
 
 @pytest.fixture
+def tunnel(start_tunnel, peer):
+    """The tool with nothing but defaults, and the peer as its gateway."""
+    return start_tunnel(peer)
+
+
+@pytest.fixture
+def connection(tunnel, peer):
+    """The peer's end of the WebSocket of `tunnel`, which is up."""
+    connection = peer.accept()
+    tunnel.wait_connected()
+    return connection
+
+
+@pytest.fixture
+def start_held(start_tunnel, peer):
+    """start_held(*options): a tunnel whose first connection waits for the test to upgrade it."""
+
+    def start(*options):
+        # The attempt itself must not end meanwhile.
+        tunnel = start_tunnel(peer, "--connect-timeout", "1h", *options)
+        return tunnel, peer.accept_request()
+
+    return start
+
+
+@pytest.fixture
 def closed_port():
     port = ClosedPort()
     yield port

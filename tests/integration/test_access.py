@@ -17,6 +17,7 @@ UDP = "/.well-known/otoroshi/tunnel?transport=udp"
 
 # What is sent
 
+
 @pytest.mark.parametrize(
     "options, target, authorization",
     [

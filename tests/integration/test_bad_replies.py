@@ -84,16 +84,6 @@ MALFORMED = [
 ]
 
 
-@pytest.fixture
-def tunnel(start_tunnel, peer):
-    return start_tunnel(peer)
-
-
-@pytest.fixture
-def connection(tunnel, peer):
-    return peer.accept()
-
-
 class Conversation:
     """A client that has asked, and waits for an answer on a connection."""
 
@@ -124,7 +114,9 @@ def conversation(tunnel, connection):
 
 
 @pytest.mark.parametrize(
-    "reason, text", [(row[0], row[2]) for row in NOT_EVEN_JSON], ids=[row[1] for row in NOT_EVEN_JSON]
+    "reason, text",
+    [(row[0], row[2]) for row in NOT_EVEN_JSON],
+    ids=[row[1] for row in NOT_EVEN_JSON],
 )
 def test_message_that_is_no_object_is_dropped(conversation, reason, text):
     conversation.send(text)
@@ -189,7 +181,9 @@ def test_repeated_bad_replies_do_not_fill_the_log(conversation):
     for _ in range(200):
         conversation.send(b"hello")
     conversation.tunnel.wait_for_dropped("in", 200)
-    assert len([line for line in conversation.tunnel.log.splitlines() if "Counters" not in line]) < 20
+    assert (
+        len([line for line in conversation.tunnel.log.splitlines() if "Counters" not in line]) < 20
+    )
 
 
 # Good frames for the wrong place
@@ -226,6 +220,7 @@ def test_reply_through_a_dual_stack_socket_goes_only_to_who_has_sent(start_tunne
 
 
 # Clients come and go
+
 
 def test_quiet_client_is_forgotten_and_its_late_reply_dropped(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--client-timeout", "1s")

@@ -1,4 +1,4 @@
-"""What breaks RFC 6455: the right close code, one received and one dropped, and a new connection."""
+"""What breaks RFC 6455: its close code, one received and one dropped, and a new connection."""
 
 import pytest
 
@@ -47,9 +47,24 @@ BREACHES = [
         PROTOCOL_ERROR,
         "protocol",
     ),
-    ("length in 2 bytes that fits 7 bits", frame(BINARY, b"{}", width=2), PROTOCOL_ERROR, "protocol"),
-    ("length in 8 bytes that fits 2", frame(BINARY, b"x" * 200, width=8), PROTOCOL_ERROR, "protocol"),
-    ("length with its highest bit set", frame(BINARY, size=1 << 63, width=8), PROTOCOL_ERROR, "protocol"),
+    (
+        "length in 2 bytes that fits 7 bits",
+        frame(BINARY, b"{}", width=2),
+        PROTOCOL_ERROR,
+        "protocol",
+    ),
+    (
+        "length in 8 bytes that fits 2",
+        frame(BINARY, b"x" * 200, width=8),
+        PROTOCOL_ERROR,
+        "protocol",
+    ),
+    (
+        "length with its highest bit set",
+        frame(BINARY, size=1 << 63, width=8),
+        PROTOCOL_ERROR,
+        "protocol",
+    ),
     ("close of one byte", frame(CLOSE, b"\x03"), PROTOCOL_ERROR, "protocol"),
     ("close with 0", frame(CLOSE, close_payload(0)), PROTOCOL_ERROR, "protocol"),
     ("close with 999", frame(CLOSE, close_payload(999)), PROTOCOL_ERROR, "protocol"),
@@ -70,18 +85,6 @@ BREACHES = [
     ("announced 1 MB", frame(BINARY, b"0,", size=1 << 20), TOO_BIG, "too_large"),
     ("announced 2^62 bytes", frame(BINARY, size=1 << 62, width=8), TOO_BIG, "too_large"),
 ]
-
-
-@pytest.fixture
-def tunnel(start_tunnel, peer):
-    return start_tunnel(peer)
-
-
-@pytest.fixture
-def connection(tunnel, peer):
-    connection = peer.accept()
-    tunnel.wait_connected()
-    return connection
 
 
 @pytest.mark.parametrize(
@@ -110,9 +113,7 @@ def test_breach_closes_with_its_code_and_is_counted_once(
     ],
     ids=["opcode", "masked", "close code", "close reason", "text"],
 )
-def test_breach_that_comes_together_with_the_upgrade_is_treated_alike(
-    tunnel, peer, sent, code
-):
+def test_breach_that_comes_together_with_the_upgrade_is_treated_alike(tunnel, peer, sent, code):
     connection = peer.accept_request()
     connection.send(connection.upgrade_answer() + sent)
     assert connection.read_until_close()[1].close_code == code
@@ -195,6 +196,7 @@ def test_message_at_the_limit_is_read(tunnel, connection):
 def test_peer_that_breaks_every_connection_gets_no_busy_loop(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--reconnect-delay", "1h")
     connection = peer.accept()
+    tunnel.wait_connected()
     connection.send(frame(0x3))
     connection.read_until_close()
     connection.close()
@@ -203,6 +205,7 @@ def test_peer_that_breaks_every_connection_gets_no_busy_loop(start_tunnel, peer)
 
 
 # Control frames that are legal
+
 
 @pytest.mark.parametrize("payload", [b"", b"hello", bytes(range(125))], ids=["empty", "5", "125"])
 def test_ping_is_answered_by_a_pong_with_its_payload(connection, payload):
@@ -250,6 +253,7 @@ def test_idle_tunnel_sends_nothing(connection):
 
 
 # Closing
+
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4999])
 def test_close_of_the_peer_is_answered(connection, code):

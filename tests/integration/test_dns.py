@@ -71,7 +71,9 @@ def test_parallel_questions_get_their_own_answers(start_dns_tunnel):
         )
         for n in range(1, 5)
     }
-    answers = {expected: child.communicate(timeout=2 * DEADLINE)[0] for expected, child in asked.items()}
+    answers = {
+        expected: child.communicate(timeout=2 * DEADLINE)[0] for expected, child in asked.items()
+    }
     assert answers == {expected: f"{expected}\n" for expected in asked}
 
 

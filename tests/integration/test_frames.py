@@ -18,16 +18,6 @@ def payload_of(size):
     return random.Random(size).randbytes(size)
 
 
-@pytest.fixture
-def tunnel(start_tunnel, peer):
-    return start_tunnel(peer)
-
-
-@pytest.fixture
-def connection(tunnel, peer):
-    return peer.accept()
-
-
 def ask(client, connection, payload=b"question"):
     """A client's datagram, as the peer sees it."""
     client.send(payload)
@@ -35,6 +25,7 @@ def ask(client, connection, payload=b"question"):
 
 
 # Out
+
 
 def test_datagram_is_one_masked_binary_frame_of_exact_text(tunnel, connection):
     client = tunnel.client()
@@ -120,6 +111,7 @@ def test_datagram_that_is_not_carried_is_warned_of_once(start_tunnel, peer, host
 
 # In
 
+
 @pytest.mark.parametrize("size", SIZES)
 def test_reply_comes_in_byte_for_byte(tunnel, connection, size):
     client = tunnel.client()
@@ -146,7 +138,9 @@ def test_datagram_goes_through_the_gateway_and_back(start_gateway, start_tunnel,
         lambda port: f'{{"Port":1,"port":{port},"PORT":2,"address":"127.0.0.1","data":"b2s="}}',
         lambda port: f' {{\r\n\t"address" : "127.0.0.1" , "port" : {port} ,\n"data":"b2s=" }} \n',
         lambda port: f'{{"\\u0061ddress":"127\\u002e0.0.1","port":{port},"data":"b2s\\u003d"}}',
-        lambda port: f'{{"é\\n\\ud83d\\ude00":"é","address":"127.0.0.1","port":{port},"data":"b2s="}}',
+        lambda port: (
+            f'{{"é\\n\\ud83d\\ude00":"é","address":"127.0.0.1","port":{port},"data":"b2s="}}'
+        ),
         lambda port: f'{{"address":"::ffff:127.0.0.1","port":{port},"data":"b2s="}}',
     ],
     ids=[

@@ -63,9 +63,7 @@ def test_log_goes_to_standard_error_alone(peer):
 )
 def test_remote_is_named_as_far_as_it_is_known(start_tunnel, closed_port, options, remote):
     tunnel = start_tunnel(closed_port, *options)
-    assert info_lines(tunnel)[0].endswith(
-        f" → {remote} via Otoroshi ({closed_port.authority})"
-    )
+    assert info_lines(tunnel)[0].endswith(f" → {remote} via Otoroshi ({closed_port.authority})")
 
 
 def test_port_chosen_by_the_kernel_is_the_one_told(start_tunnel, peer):
@@ -197,6 +195,7 @@ def test_another_failure_in_between_is_told(start_tunnel, peer):
 
 # What must never be there
 
+
 def forms(secret):
     """The secret as the wire, a URL or a careless line might show it."""
     return {
@@ -231,7 +230,9 @@ def test_payload_is_at_no_level_in_the_log(start_tunnel, peer):
     client.send(payload)
     connection.reply(connection.read_datagram(), payload)
     assert client.receive() == payload
-    connection.send_frame(websocket.BINARY, json_frame(port="x", address=None, data="canary-payload"))
+    connection.send_frame(
+        websocket.BINARY, json_frame(port="x", address=None, data="canary-payload")
+    )
     connection.send_frame(websocket.TEXT, payload)
     connection.send_frame(websocket.BINARY, b"{" + payload)
     tunnel.wait_for_dropped("in", 3)

@@ -1,21 +1,7 @@
 """What waits while no connection is up: bounded in number and age, in order, every drop counted."""
 
-import pytest
-
 from support.tunnel import drop_reasons
 from support.waiting import let_age
-
-
-@pytest.fixture
-def start_waiting(start_tunnel, peer):
-    """start_waiting(*options): a tunnel that is kept from its connection, and the peer's end."""
-
-    def start(*options):
-        # The attempt itself must not end meanwhile.
-        tunnel = start_tunnel(peer, "--connect-timeout", "1h", *options)
-        return tunnel, peer.accept_request()
-
-    return start
 
 
 def numbered(count, start=0):
@@ -31,8 +17,8 @@ def payloads(connection, count):
     return [asked.payload for asked in connection.read_datagrams(count)]
 
 
-def test_datagrams_wait_for_the_first_connection_in_order(start_waiting):
-    tunnel, connection = start_waiting()
+def test_datagrams_wait_for_the_first_connection_in_order(start_held):
+    tunnel, connection = start_held()
     send_all(tunnel.client(), numbered(20))
     tunnel.wait_for_counters(lambda counters: counters["queue_datagrams"] == 20, "20 in the queue")
     connection.upgrade()
@@ -52,8 +38,8 @@ def test_datagrams_wait_for_the_next_connection_in_order(start_tunnel, peer):
     assert payloads(second, 5) == numbered(5)
 
 
-def test_replies_reach_the_clients_that_waited(start_waiting):
-    tunnel, connection = start_waiting()
+def test_replies_reach_the_clients_that_waited(start_held):
+    tunnel, connection = start_held()
     clients = [tunnel.client() for _ in range(3)]
     for number, client in enumerate(clients):
         client.send(b"question %d" % number)
@@ -65,8 +51,8 @@ def test_replies_reach_the_clients_that_waited(start_waiting):
         assert client.receive() == b"answer to question %d" % number
 
 
-def test_full_queue_drops_the_oldest_and_counts_them(start_waiting):
-    tunnel, connection = start_waiting("--queue-size", "4")
+def test_full_queue_drops_the_oldest_and_counts_them(start_held):
+    tunnel, connection = start_held("--queue-size", "4")
     send_all(tunnel.client(), numbered(6))
     counters = tunnel.wait_for_received("out", 6)
     assert drop_reasons(counters, "out") == {"queue_full": 2}
@@ -75,8 +61,8 @@ def test_full_queue_drops_the_oldest_and_counts_them(start_waiting):
     assert payloads(connection, 4) == numbered(4, start=2)
 
 
-def test_default_queue_holds_1024(start_waiting):
-    tunnel, _ = start_waiting()
+def test_default_queue_holds_1024(start_held):
+    tunnel, _ = start_held()
     client = tunnel.client()
     # In steps, so that the kernel's own buffer is never the limit.
     for start in range(0, 1100, 100):
@@ -87,8 +73,8 @@ def test_default_queue_holds_1024(start_waiting):
     assert drop_reasons(counters, "out") == {"queue_full": 76}
 
 
-def test_datagram_older_than_its_age_is_dropped_and_a_younger_one_sent(start_waiting):
-    tunnel, connection = start_waiting("--queue-age", "500ms")
+def test_datagram_older_than_its_age_is_dropped_and_a_younger_one_sent(start_held):
+    tunnel, connection = start_held("--queue-age", "500ms")
     client = tunnel.client()
     send_all(client, [b"old", b"old too"])
     tunnel.wait_for_received("out", 2)
@@ -100,8 +86,8 @@ def test_datagram_older_than_its_age_is_dropped_and_a_younger_one_sent(start_wai
     assert drop_reasons(tunnel.counters(), "out") == {"queue_age": 2}
 
 
-def test_largest_datagrams_wait_whole(start_waiting):
-    tunnel, connection = start_waiting()
+def test_largest_datagrams_wait_whole(start_held):
+    tunnel, connection = start_held()
     client = tunnel.client()
     sent = [bytes([number]) * 65_507 for number in range(8)]
     for number, payload in enumerate(sent):

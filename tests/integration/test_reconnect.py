@@ -25,6 +25,7 @@ def answer_one(client, connection):
 
 # Through the gateway
 
+
 def test_gateway_restart_is_survived_on_the_same_local_socket(start_gateway, start_tunnel, echo):
     remote = f"{echo.host}:{echo.port}"
     port = unused_port(socket.SOCK_STREAM)
@@ -59,6 +60,7 @@ def test_gateway_that_closes_by_itself_is_connected_to_again(start_gateway, star
 
 
 # How it ends and what is told
+
 
 @pytest.mark.parametrize(
     "code, meaning",
@@ -137,6 +139,7 @@ def test_pause_doubles_where_a_larger_limit_is_given(start_tunnel, peer):
 
 
 # Peers that take their time for ever
+
 
 def test_silent_peer_is_given_up_at_the_deadline_and_retried(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--connect-timeout", "300ms")

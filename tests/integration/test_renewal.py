@@ -1,4 +1,4 @@
-"""An unclean WebSocket is replaced, the new one first, and nothing is lost or misrouted for good."""
+"""An unclean WebSocket is replaced, the new one first; nothing is lost or misrouted for good."""
 
 from support.tunnel import drop_reasons
 from support.waiting import wait_until
@@ -25,6 +25,7 @@ def start_with_one_unanswered(start_tunnel, peer, *options):
 
 
 # A reply that does not come
+
 
 def test_overdue_reply_brings_a_new_websocket_before_the_old_one_is_closed(start_tunnel, peer):
     tunnel, old, client, asked = start_with_one_unanswered(
@@ -62,7 +63,10 @@ def test_new_datagrams_go_on_the_new_websocket(start_tunnel, peer):
 def test_late_reply_on_the_old_websocket_is_delivered_and_ends_it(start_tunnel, peer):
     tunnel, old, client, asked = start_with_one_unanswered(
         # Long enough for the old one to be there still when the reply comes.
-        start_tunnel, peer, "--reply-timeout", "1s"
+        start_tunnel,
+        peer,
+        "--reply-timeout",
+        "1s",
     )
     peer.accept()
     tunnel.wait_for_connections(2)
@@ -93,6 +97,7 @@ def test_renewal_that_fails_is_tried_again_while_the_old_websocket_serves(start_
 
 
 # A window that stays full
+
 
 def test_full_window_brings_a_new_websocket_and_nothing_is_lost(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--reply-timeout", NEVER)
@@ -127,6 +132,7 @@ def test_websocket_with_a_full_window_is_closed_while_the_gateway_still_reads(st
 
 # What the user is told
 
+
 def test_renewal_with_several_clients_names_the_other_modes(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--reply-timeout", "300ms")
     connection = peer.accept()
@@ -159,6 +165,7 @@ def test_warning_is_given_once_in_a_while_only(start_tunnel, peer):
 
 
 # Through a gateway that pairs by position
+
 
 def answer_to(payload):
     return b"answer to " + payload

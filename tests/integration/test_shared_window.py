@@ -7,17 +7,6 @@ from support.tunnel import drop_reasons
 ALONE, SEVERAL = 31, 8
 
 
-@pytest.fixture
-def start_held(start_tunnel, peer):
-    """start_held(*options): a tunnel whose first connection waits for the test to upgrade it."""
-
-    def start(*options):
-        tunnel = start_tunnel(peer, "--connect-timeout", "1h", *options)
-        return tunnel, peer.accept_request()
-
-    return start
-
-
 def send_numbered(client, count, start=0):
     for number in range(start, start + count):
         client.send(b"%d" % number)
@@ -127,6 +116,7 @@ def test_what_waits_behind_the_window_is_dropped_when_too_old(start_held, peer):
 
 
 # More than 8 of one client: replies may be missing, so no second client may follow
+
 
 @pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
 def test_second_client_after_a_crowd_goes_on_a_fresh_websocket(start_tunnel, peer, answered):

@@ -24,6 +24,7 @@ def exchange(client, connection, payload=b"question"):
 
 # Stopping, in each state
 
+
 @pytest.fixture(params=STOPPING, ids=lambda number: number.name)
 def stop_signal(request):
     return request.param
@@ -152,6 +153,7 @@ def test_local_port_is_free_after_a_stop(start_tunnel, closed_port):
 
 # SIGUSR1
 
+
 def test_counters_tell_what_was_carried(start_tunnel, peer):
     tunnel = start_tunnel(peer)
     connection = peer.accept()
@@ -178,6 +180,7 @@ def test_counters_at_start_are_zero(start_tunnel, full_backlog):
 
 
 # SIGHUP
+
 
 def test_hangup_renews_with_the_new_websocket_first(start_tunnel, peer):
     tunnel = start_tunnel(peer)
@@ -222,6 +225,7 @@ def test_hangup_while_there_is_no_connection_does_no_harm(start_tunnel, peer):
 
 
 # What does nothing
+
 
 def test_broken_pipe_does_nothing(start_tunnel, peer):
     tunnel = start_tunnel(peer)

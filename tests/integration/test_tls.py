@@ -33,6 +33,7 @@ def assert_refused_before_http(peer):
 
 # Accepted
 
+
 def test_private_ca_is_trusted_when_named(start_tunnel, start_gateway, certificates, echo, trust):
     good = certificates["good"]
     gateway = start_gateway(
@@ -152,7 +153,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("certificate, told", REFUSALS, ids=[row[0] for row in REFUSALS])
-def test_bad_certificate_is_refused_and_told(start_tunnel, start_tls_peer, trust, certificate, told):
+def test_bad_certificate_is_refused_and_told(
+    start_tunnel, start_tls_peer, trust, certificate, told
+):
     peer = start_tls_peer(certificate)
     tunnel = start_tunnel(peer, *trust)
     assert_refused_before_http(peer)
@@ -192,15 +195,15 @@ def test_host_name_is_not_satisfied_by_the_address_it_has(start_tunnel, start_tl
 
 
 def test_old_protocol_is_refused_and_told(start_tunnel, start_tls_peer, trust):
-    peer = start_tls_peer(
-        "good", minimum=ssl.TLSVersion.TLSv1, maximum=ssl.TLSVersion.TLSv1_1
-    )
+    peer = start_tls_peer("good", minimum=ssl.TLSVersion.TLSv1, maximum=ssl.TLSVersion.TLSv1_1)
     tunnel = start_tunnel(peer, *trust)
     assert_refused_before_http(peer)
     assert re.search("(?i)tls|protocol|version", tunnel.wait_for_error())
 
 
-def test_server_that_wants_a_client_certificate_ends_it(start_tunnel, start_tls_peer, certificates, trust):
+def test_server_that_wants_a_client_certificate_ends_it(
+    start_tunnel, start_tls_peer, certificates, trust
+):
     peer = start_tls_peer("good", client_ca=certificates.ca_file)
     tunnel = start_tunnel(peer, *trust)
     connection = peer.accept_tcp()
@@ -239,6 +242,7 @@ def test_each_refused_attempt_leaves_no_descriptor(start_tunnel, start_tls_peer,
 
 
 # Exempt
+
 
 @pytest.mark.parametrize("certificate", ["self-signed", "expired", "wrong-name", "unknown-ca"])
 def test_insecure_takes_any_certificate_and_warns(start_tunnel, start_tls_peer, certificate):

@@ -84,8 +84,8 @@ struct counters {
 
 uint64_t counters_dropped(const struct direction_counters *counters);
 
-/* One JSON object with the Prometheus names less the prefix, NUL-terminated; cut where `size` is
- * too small (4 KiB is enough). Returns its length. */
+/* One JSON object with the Prometheus names less the prefix, NUL-terminated; cut where `size`
+ * (at least 1) is too small; 4 KiB is enough. Returns its length. */
 size_t counters_write_json(const struct counters *counters, char *out, size_t size);
 
 #endif

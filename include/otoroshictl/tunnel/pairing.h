@@ -28,6 +28,7 @@ struct pairing {
     uint32_t unanswered;
     uint32_t waiting_clients; /* clients with something unanswered */
     uint32_t clients;         /* clients that have sent on it */
+    bool newcomer_waits;      /* a client with nothing unanswered was told to wait */
     bool crowded;             /* has had more than PAIRING_WINDOW_SEVERAL for one client: */
     const struct pairing_share *crowded_by; /* this one (compared only, never read) */
     int64_t waiting_since_us;               /* when `unanswered` last left none */
@@ -64,6 +65,10 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
 
 /* A reply came whose label names this client; NULL: nobody known. */
 void pairing_answered(struct pairing *pairing, struct pairing_share *share, int64_t now_us);
+
+/* This client's datagram was told to wait. From now on a window that is full for several clients
+ * counts as full, although only one has something unanswered. True where that is new. */
+bool pairing_waits(struct pairing *pairing, const struct pairing_share *share, int64_t now_us);
 
 /* The client is forgotten; what it had unanswered stays counted on the WebSocket. */
 void pairing_forget(struct pairing *pairing, struct pairing_share *share);

@@ -147,11 +147,12 @@ class PeerConnection:
         return self.request
 
     def upgrade_answer(self, *headers, status="101 Switching Protocols"):
+        key = self.request.one("Sec-WebSocket-Key")
         lines = [
             f"HTTP/1.1 {status}",
             "Upgrade: websocket",
             "Connection: Upgrade",
-            f"Sec-WebSocket-Accept: {websocket.accept_value(self.request.one('Sec-WebSocket-Key'))}",
+            f"Sec-WebSocket-Accept: {websocket.accept_value(key)}",
             *headers,
         ]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -11,7 +11,9 @@ from support.waiting import DEADLINE
 # exec'ed before the program: the kernel ends the child should pytest itself be killed.
 _DIES_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
 
-_SANITIZER_REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|SUMMARY: .*Sanitizer")
+_SANITIZER_REPORT = re.compile(
+    r"AddressSanitizer|LeakSanitizer|runtime error:|SUMMARY: .*Sanitizer"
+)
 
 
 class Process:

@@ -42,7 +42,9 @@ class UdpClient:
         try:
             return self._socket.recv(65536)
         except TimeoutError:
-            raise AssertionError(f"no reply at {self.address}:{self.port} in {seconds:g} s") from None
+            raise AssertionError(
+                f"no reply at {self.address}:{self.port} in {seconds:g} s"
+            ) from None
 
     def ask(self, payload, seconds=DEADLINE):
         self.send(payload)

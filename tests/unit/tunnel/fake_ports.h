@@ -24,6 +24,7 @@ enum {
     FAKE_RECORDS_MAX = 4096,
     FAKE_PAYLOAD_KEPT = 64,
     FAKE_MESSAGE_MAX = 128 * 1024,
+    FAKE_TIMER_SPINS_MAX = 8, /* at one time: above it the tunnel never sleeps */
 };
 
 enum fake_state {
@@ -408,9 +409,12 @@ static inline void fake_fire_timer(struct fake *fake)
 static inline void fake_advance(struct fake *fake, int64_t by_us)
 {
     const int64_t until_us = fake->now_us + by_us;
-    while (fake->stopped == 0 && fake->timer_us <= until_us) {
-        if (fake->timer_us > fake->now_us)
+    for (int spins = 0; fake->stopped == 0 && fake->timer_us <= until_us; spins++) {
+        if (fake->timer_us > fake->now_us) {
             fake->now_us = fake->timer_us;
+            spins = 0;
+        }
+        assert_true(spins < FAKE_TIMER_SPINS_MAX);
         fake_fire_timer(fake);
     }
     fake->now_us = until_us;

@@ -398,6 +398,20 @@ static void second_client_behind_an_answered_crowd_gets_a_fresh_websocket(void *
     fake_free(fake);
 }
 
+static void answered_datagrams_make_no_crowd(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    for (int i = 0; i < 20; i++) {
+        fake_send(fake, A, "question");
+        fake_answer(fake, 0, A, "answer");
+    }
+    fake_send(fake, B, "question");
+    assert_int_equal(fake_frames_of(fake, B), 1);
+    assert_int_equal(fake->opens, 1);
+    fake_free(fake);
+}
+
 static void crowd_of_one_client_alone_needs_no_renewal(void **state)
 {
     (void)state;
@@ -424,6 +438,17 @@ static void forgotten_crowd_still_needs_a_fresh_websocket(void **state)
     fake_send(fake, B, "question");
     assert_int_equal(fake_frames_of(fake, B), 0);
     assert_int_equal(fake->opens, 2);
+    fake_free(fake);
+}
+
+static void answered_client_is_no_longer_one_of_several(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send(fake, B, "question");
+    fake_answer(fake, 0, B, "answer");
+    fake_send_times(fake, A, 40);
+    assert_int_equal(fake_frames_of(fake, A), 31);
     fake_free(fake);
 }
 
@@ -662,6 +687,21 @@ static void failed_renewal_is_tried_again_after_the_delay(void **state)
     fake_free(fake);
 }
 
+static void failed_renewal_is_not_tried_before_the_delay_whatever_comes(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send_times(fake, A, 9);
+    fake_send(fake, B, "question");
+    fake_lose(fake, 1);
+    fake_advance(fake, 1 * SECOND);
+    fake_send(fake, B, "question");
+    fake_answer(fake, 0, A, "answer");
+    fake_fire_timer(fake);
+    assert_int_equal(fake->opens, 2);
+    fake_free(fake);
+}
+
 static void loss_of_the_old_websocket_during_its_renewal_opens_no_third(void **state)
 {
     (void)state;
@@ -669,6 +709,7 @@ static void loss_of_the_old_websocket_during_its_renewal_opens_no_third(void **s
     fake_send(fake, A, "lost");
     fake_advance(fake, 5 * SECOND);
     fake_lose(fake, 0);
+    assert_int_equal(fake_reports(fake, REPORT_ERROR, "it is gone"), 1);
     fake_advance(fake, 1 * SECOND);
     assert_int_equal(fake->opens, 2);
     fake_send(fake, A, "question");
@@ -703,16 +744,15 @@ static void oldest_drained_websocket_makes_room_where_all_are_taken(void **state
         fake_advance(fake, 250 * MS);
         fake_open(fake, i);
     }
-    assert_int_equal(fake->closes, 0);
-    fake_send_times(fake, A, 31);
-    fake_advance(fake, 250 * MS);
-    assert_int_equal(fake->opens, TUNNEL_CONNECTIONS_MAX);
-    assert_int_equal(fake->connections[0].state, FAKE_CLOSING);
-    assert_int_equal(fake->closes, 1);
-    fake_closed(fake, 0);
-    fake_advance(fake, 250 * MS);
-    assert_int_equal(fake->opens, TUNNEL_CONNECTIONS_MAX + 1);
-    assert_int_equal(fake->connections[0].state, FAKE_OPENING);
+    for (unsigned i = 0; i < 3; i++) {
+        fake_send_times(fake, A, 31);
+        fake_advance(fake, 250 * MS);
+        assert_int_equal(fake->closes, i + 1);
+        assert_int_equal(fake->connections[i].state, FAKE_CLOSING);
+        fake_closed(fake, i);
+        fake_advance(fake, 250 * MS);
+        fake_open(fake, i);
+    }
     fake_free(fake);
 }
 
@@ -1551,6 +1591,21 @@ static void stopping_tunnel_opens_nothing(void **state)
     fake_free(fake);
 }
 
+static void stopped_tunnel_does_nothing_more(void **state)
+{
+    (void)state;
+    struct fake *const fake = waiting_to_reconnect_with_queue();
+    stop_at(fake);
+    const size_t reports = fake->report_count;
+    fake->now_us += 10 * SECOND;
+    udp_tunnel_on_timer(fake->tunnel, fake->now_us);
+    udp_tunnel_on_writable(fake->tunnel, 0, fake->now_us);
+    udp_tunnel_before_sleep(fake->tunnel, fake->now_us);
+    assert_int_equal(fake->stopped, 1);
+    assert_int_equal(fake->report_count, reports);
+    fake_free(fake);
+}
+
 /* ---- the timer ------------------------------------------------------------------------------ */
 
 static void early_timer_does_no_harm(void **state)
@@ -1614,8 +1669,10 @@ int main(void)
         cmocka_unit_test(second_client_waits_while_8_of_another_are_unanswered),
         cmocka_unit_test(second_client_behind_a_crowd_gets_a_fresh_websocket),
         cmocka_unit_test(second_client_behind_an_answered_crowd_gets_a_fresh_websocket),
+        cmocka_unit_test(answered_datagrams_make_no_crowd),
         cmocka_unit_test(crowd_of_one_client_alone_needs_no_renewal),
         cmocka_unit_test(forgotten_crowd_still_needs_a_fresh_websocket),
+        cmocka_unit_test(answered_client_is_no_longer_one_of_several),
         cmocka_unit_test(forgotten_client_is_no_longer_one_of_several),
         cmocka_unit_test(reply_timeout_opens_a_new_websocket_before_the_old_is_given_up),
         cmocka_unit_test(late_reply_on_a_replaced_websocket_is_delivered),
@@ -1632,6 +1689,7 @@ int main(void)
         cmocka_unit_test(renewal_happens_once_while_it_is_under_way),
         cmocka_unit_test(old_websocket_works_on_while_its_renewal_fails),
         cmocka_unit_test(failed_renewal_is_tried_again_after_the_delay),
+        cmocka_unit_test(failed_renewal_is_not_tried_before_the_delay_whatever_comes),
         cmocka_unit_test(loss_of_the_old_websocket_during_its_renewal_opens_no_third),
         cmocka_unit_test(loss_of_the_old_websocket_after_a_failed_renewal_is_made_good),
         cmocka_unit_test(oldest_drained_websocket_makes_room_where_all_are_taken),
@@ -1679,6 +1737,7 @@ int main(void)
         cmocka_unit_test(stop_sends_what_is_queued_when_the_connection_comes_up),
         cmocka_unit_test(connection_that_goes_during_the_stop_drops_what_waits),
         cmocka_unit_test(stopping_tunnel_opens_nothing),
+        cmocka_unit_test(stopped_tunnel_does_nothing_more),
         cmocka_unit_test(early_timer_does_no_harm),
         cmocka_unit_test(idle_tunnel_sets_no_timer),
         cmocka_unit_test(freeing_none_is_legal),
