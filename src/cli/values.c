@@ -277,7 +277,7 @@ static enum value_outcome set_access_type(struct tunnel_config *config,
 {
     if (value_access_type(field_of(config, row), text))
         return VALUE_STORED;
-    return outcome_of(refuse(why, "not apikey, bearer, session or public"));
+    return outcome_of(refuse(why, "not apikey, bearer (or jwt), session or public"));
 }
 
 static enum value_outcome set_gateway_host(struct tunnel_config *config,

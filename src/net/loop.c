@@ -330,6 +330,11 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
+const struct log *loop_log(const struct loop *loop)
+{
+    return loop->log;
+}
+
 int loop_add_hook(struct loop *loop, loop_hook *hook, void *context)
 {
     if (loop->hook_count == HOOKS_MAX)

@@ -79,7 +79,7 @@ static int name_slot = -1;
  * failure the reason is noted, since libwebsockets throws it away. */
 static void handshake_step(const SSL *handshake, int where, int result)
 {
-    SSL *ssl = (SSL *)(uintptr_t)handshake;
+    SSL *ssl = (SSL *)handshake;
     const SSL_CTX *context = SSL_get_SSL_CTX(ssl);
     const struct tls_handshake_finder *finder = SSL_CTX_get_ex_data(context, finder_slot);
     struct tls_handshake *notes = finder->find(finder->context, ssl);
@@ -119,8 +119,8 @@ static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finde
         finder_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         name_slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     }
-    SSL_CTX_set_ex_data(context, finder_slot, (void *)(uintptr_t)finder);
-    SSL_CTX_set_ex_data(context, name_slot, is_ip_literal(name) ? NULL : (char *)(uintptr_t)name);
+    SSL_CTX_set_ex_data(context, finder_slot, (void *)finder);
+    SSL_CTX_set_ex_data(context, name_slot, is_ip_literal(name) ? NULL : (char *)name);
     SSL_CTX_set_info_callback(context, handshake_step);
     SSL_CTX_set_client_cert_cb(context, certificate_wanted);
 }

@@ -319,7 +319,7 @@ enum udp_ports_result udp_ports_start(struct udp_ports **out, struct loop *loop,
         goto fail;
     result = UDP_PORTS_CANNOT_BIND;
     ports->socket = udp_socket_open(loop, config->local_host, config->local_port, &socket_events,
-                                    ports, log, error, error_size);
+                                    ports, error, error_size);
     if (ports->socket == NULL)
         goto fail;
     result = UDP_PORTS_NO_RESOURCES;

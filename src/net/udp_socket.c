@@ -38,7 +38,6 @@ struct udp_socket {
     struct loop_watch *watch;
     const struct udp_socket_events *events;
     void *context;
-    const struct log *log;
     int fd;
     bool ipv6;
     bool reading;
@@ -181,7 +180,7 @@ void udp_socket_flush(struct udp_socket *udp)
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0) { /* this one cannot go (EPERM, ENOBUFS, ...); the others may */
-            log_write(udp->log, LOG_LEVEL_DEBUG, "Cannot send to a local client: %s",
+            log_write(loop_log(udp->loop), LOG_LEVEL_DEBUG, "Cannot send to a local client: %s",
                       strerror(errno));
             failed++;
             done++;
@@ -231,7 +230,7 @@ static void enlarge_receive_buffer(const struct udp_socket *udp)
         setsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof wanted);
     /* The kernel tells twice what it was asked for: its bookkeeping is in it. */
     if (getsockopt(udp->fd, SOL_SOCKET, SO_RCVBUF, &got, &size) == 0 && got / 2 < wanted)
-        log_write(udp->log, LOG_LEVEL_INFO,
+        log_write(loop_log(udp->loop), LOG_LEVEL_INFO,
                   "The receive buffer of the local socket is %d KiB, not %d KiB; a larger "
                   "net.core.rmem_max loses fewer datagrams in bursts",
                   got / 2 / 1024, wanted / 1024);
@@ -287,7 +286,7 @@ static int start_reading(struct udp_socket *udp)
 
 struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t port,
                                    const struct udp_socket_events *events, void *context,
-                                   const struct log *log, char *error, size_t error_size)
+                                   char *error, size_t error_size)
 {
     struct udp_socket *udp = calloc(1, sizeof *udp);
     if (udp == NULL) {
@@ -297,7 +296,6 @@ struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t
     udp->loop = loop;
     udp->events = events;
     udp->context = context;
-    udp->log = log;
     udp->fd = -1;
     if (resolve_and_bind(udp, host, port, error, error_size) != 0)
         goto fail;

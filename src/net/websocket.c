@@ -384,6 +384,8 @@ void websocket_connection_gone(struct websocket *websocket)
         websocket_set_timer(websocket, 0);
         return;
     }
+    if (websocket->library_answers_close)
+        websocket_finish_noted(websocket);
     if (websocket->state == WEBSOCKET_CLOSING)
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
     lost(websocket, no_close_frame);
@@ -413,10 +415,15 @@ void websocket_library_close(struct websocket *websocket, const uint8_t *payload
 {
     uint16_t status =
         size >= 2 ? (uint16_t)((unsigned)payload[0] << 8 | payload[1]) : WS_STATUS_NONE;
-    if (websocket->state == WEBSOCKET_CLOSING)
+    if (websocket->state == WEBSOCKET_CLOSING) {
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
-    else
-        ended_by_peer(websocket, END_CLOSED_BY_PEER, status,
+        return;
+    }
+    /* The library answers it and then ends the connection, which is when the caller is told. */
+    websocket->blocked = true;
+    websocket->library_answers_close = true;
+    websocket_set_timer(websocket, CLOSE_TIMEOUT_US);
+    websocket_set_end(websocket, END_CLOSED_BY_PEER, status,
                       size > 2 ? (const char *)payload + 2 : "", size > 2 ? size - 2 : 0);
 }
 

@@ -356,6 +356,8 @@ static void timer_fired(void *context)
         websocket_free(websocket);
     else if (websocket->state == WEBSOCKET_CLOSING)
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
+    else if (websocket->library_answers_close)
+        websocket_finish_noted(websocket);
     else if (websocket->state == WEBSOCKET_OPEN)
         websocket_stream_readable(websocket);
     else

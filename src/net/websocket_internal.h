@@ -63,6 +63,7 @@ struct websocket {
     uint8_t *rest; /* the unread begin of a frame, between reads */
     size_t rest_size;
     size_t rest_capacity;
+    bool library_answers_close;
     uint8_t *assembly; /* of a message that the library reads */
     size_t assembly_size;
 

@@ -36,8 +36,11 @@ void client_table_free(struct client_table *table)
 {
     if (table == NULL)
         return;
-    while (table->oldest != NULL)
-        client_table_remove(table, table->oldest);
+    for (struct client *client = table->oldest; client != NULL;) {
+        struct client *newer = client->newer;
+        free(client);
+        client = newer;
+    }
     free(table->buckets);
     free(table);
 }

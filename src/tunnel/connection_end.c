@@ -16,7 +16,8 @@ static const char *status_advice(uint16_t status, enum access_type access_type)
         return access_type == ACCESS_APIKEY
                    ? "the gateway does not know this API key or it may not use this route; check "
                      "--apikey-client-id"
-                   : "the gateway found no valid credentials; check --access-type";
+                   : "the gateway found no valid credentials, or no remote service; check "
+                     "--access-type, --remote-host and --remote-port";
     case 401:
         return refused[access_type];
     case 403:

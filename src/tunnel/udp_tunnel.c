@@ -228,12 +228,12 @@ static void warn_unclean(struct udp_tunnel *tunnel, const struct connection *con
     if (!tunnel->replies_seen)
         report(tunnel, REPORT_WARN,
                "No reply has come through the tunnel yet; if the remote service never answers "
-               "(syslog, traps, statsd), --one-way is for it");
+               "(syslog, traps, statsd), --one-way (planned) will be for it");
     else
         report(tunnel, REPORT_WARN,
                "Replies are missing while several clients share one WebSocket, so that answers "
                "may have reached the wrong client; the WebSocket is renewed. --connections pool "
-               "or --connections per-client keeps clients apart");
+               "or --connections per-client (planned) will keep clients apart");
 }
 
 static void check_active(struct udp_tunnel *tunnel, int64_t now_us)

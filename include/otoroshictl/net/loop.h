@@ -19,6 +19,9 @@ struct loop;
 struct loop *loop_new(const struct log *log);
 void loop_free(struct loop *loop);
 
+/* The log given to loop_new(). */
+const struct log *loop_log(const struct loop *loop);
+
 /* Runs until loop_stop(); returns at the end of the turn in which that was called. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

@@ -27,7 +27,7 @@ struct udp_socket;
  * NULL with the reason in `error`. */
 struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t port,
                                    const struct udp_socket_events *events, void *context,
-                                   const struct log *log, char *error, size_t error_size);
+                                   char *error, size_t error_size);
 void udp_socket_free(struct udp_socket *udp);
 
 /* Stops reading for good; sending goes on. */

@@ -75,7 +75,12 @@ class PeerConnection:
     def start_tls(self, context):
         """The server's side of the TLS handshake; raises ssl.SSLError where the client refuses."""
         self._socket.settimeout(DEADLINE)
-        self._socket = context.wrap_socket(self._socket, server_side=True)
+        # In two steps, so that a failure leaves the connection open: closing it at once, with
+        # bytes unread, would be a RST that can overtake the alert.
+        self._socket = context.wrap_socket(
+            self._socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._socket.do_handshake()
 
     def client_certificate(self):
         return self._socket.getpeercert()
