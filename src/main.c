@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "otoroshictl/cli/standard_files.h"
 #include "otoroshictl/commands/commands.h"
 
 const struct command commands[] = {
@@ -22,6 +23,8 @@ int main(int argc, char **argv)
 {
     const struct command *command;
 
+    if (!standard_files_open())
+        return EXIT_STATUS_RESOURCES;
     if (argc < 2)
         return command_missing();
     if (is_one_of(argv[1], "-h", "--help"))

@@ -8,23 +8,21 @@
 
 #include "otoroshictl/cli/report.h"
 #include "otoroshictl/codec/upgrade.h"
+#include "otoroshictl/tunnel/upgrade_request.h"
 #include "parse.h"
 
 enum { CREDENTIALS_MAX = 2 };
 
 struct access_rule {
     const char *name;
-    enum upgrade_credential credential;
     enum option_id needs[CREDENTIALS_MAX]; /* OPTION_COUNT: none */
 };
 
 static const struct access_rule access_rules[] = {
-    [ACCESS_APIKEY] = {"apikey",
-                       UPGRADE_BASIC,
-                       {OPTION_APIKEY_CLIENT_ID, OPTION_APIKEY_CLIENT_SECRET}},
-    [ACCESS_BEARER] = {"bearer", UPGRADE_BEARER, {OPTION_BEARER_TOKEN, OPTION_COUNT}},
-    [ACCESS_SESSION] = {"session", UPGRADE_SESSION, {OPTION_SESSION_TOKEN, OPTION_COUNT}},
-    [ACCESS_PUBLIC] = {"public", UPGRADE_PUBLIC, {OPTION_COUNT, OPTION_COUNT}},
+    [ACCESS_APIKEY] = {"apikey", {OPTION_APIKEY_CLIENT_ID, OPTION_APIKEY_CLIENT_SECRET}},
+    [ACCESS_BEARER] = {"bearer", {OPTION_BEARER_TOKEN, OPTION_COUNT}},
+    [ACCESS_SESSION] = {"session", {OPTION_SESSION_TOKEN, OPTION_COUNT}},
+    [ACCESS_PUBLIC] = {"public", {OPTION_COUNT, OPTION_COUNT}},
 };
 
 /* The missing options, a line each. */
@@ -209,23 +207,10 @@ static const struct option_row *longest_part(const struct parse *parse)
 
 static size_t head_size(const struct parse *parse, const struct gateway_host *host)
 {
-    const struct tunnel_config *config = parse->config;
-    struct upgrade_request request = {
-        .transport = parse->kind == TUNNEL_TCP ? "tcp" : "udp",
-        .host_header = host->text,
-        .remote_host = config->remote_host,
-        .remote_port = config->remote_port,
-        .credential = access_rules[config->access_type].credential,
-    };
+    struct upgrade_request request;
 
-    if (request.credential == UPGRADE_BASIC) {
-        request.first = config->apikey_client_id;
-        request.second = config->apikey_client_secret;
-    } else if (request.credential == UPGRADE_BEARER) {
-        request.first = config->bearer_token;
-    } else if (request.credential == UPGRADE_SESSION) {
-        request.first = config->session_token;
-    }
+    upgrade_request_from_config(&request, parse->config, host,
+                                parse->kind == TUNNEL_TCP ? "tcp" : "udp");
     return upgrade_size(&request);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
 #include "otoroshictl/cli/report.h"
 #include "otoroshictl/cli/suggest.h"
 #include "otoroshictl/cli/values.h"
@@ -305,8 +306,10 @@ static enum parse_outcome read_all(struct parse *parse, struct words *words)
 {
     enum parse_outcome outcome = read_words(parse, words);
 
-    if (outcome == PARSE_RUN)
+    if (outcome == PARSE_RUN) {
+        environment_warn_of_unknown(parse->kind);
         outcome = read_environment(parse, words->secrets);
+    }
     if (outcome == PARSE_RUN)
         outcome = fill_defaults(parse);
     if (outcome != PARSE_RUN)
@@ -329,6 +332,7 @@ enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind 
     else
         report_no_memory();
     secrets_free(&secrets);
+    environment_forget_proxies();
     if (outcome != PARSE_RUN)
         tunnel_config_free(config);
     return outcome;

@@ -209,8 +209,10 @@ static enum value_outcome set_duration(struct tunnel_config *config, const struc
     if (!value_duration(&duration_us, text))
         return outcome_of(
             refuse(why, "not a duration such as 250ms, 2s, 5m or 1h (at most 8760h)"));
-    if (duration_us < row->least || duration_us > row->most)
+    if (duration_us < row->least)
         return outcome_of(refuse(why, "must be more than 0"));
+    if (duration_us > row->most)
+        return outcome_of(refuse(why, "at most %llds", (long long)(row->most / 1000000)));
     *field = duration_us;
     return VALUE_STORED;
 }

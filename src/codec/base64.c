@@ -4,58 +4,55 @@
 
 /* clang-format off */
 
-/* The tables are written by the preprocessor: REPEAT_n(M, i) is M(i), M(i + 1) ... M(i + n - 1). */
-#define REPEAT_4(M, i)    M(i), M((i) + 1), M((i) + 2), M((i) + 3)
-#define REPEAT_16(M, i)   REPEAT_4(M, i), REPEAT_4(M, (i) + 4),                                    \
-                          REPEAT_4(M, (i) + 8), REPEAT_4(M, (i) + 12)
-#define REPEAT_64(M, i)   REPEAT_16(M, i), REPEAT_16(M, (i) + 16),                                 \
-                          REPEAT_16(M, (i) + 32), REPEAT_16(M, (i) + 48)
-#define REPEAT_256(M, i)  REPEAT_64(M, i), REPEAT_64(M, (i) + 64),                                 \
-                          REPEAT_64(M, (i) + 128), REPEAT_64(M, (i) + 192)
-#define REPEAT_1024(M, i) REPEAT_256(M, i), REPEAT_256(M, (i) + 256),                              \
-                          REPEAT_256(M, (i) + 512), REPEAT_256(M, (i) + 768)
-#define REPEAT_4096(M, i) REPEAT_1024(M, i), REPEAT_1024(M, (i) + 1024),                           \
-                          REPEAT_1024(M, (i) + 2048), REPEAT_1024(M, (i) + 3072)
-
-#define CHARACTER(sextet)                                                                          \
-    (char)((sextet) < 26 ? (sextet) + 'A' :                                                        \
-           (sextet) < 52 ? (sextet) - 26 + 'a' :                                                   \
-           (sextet) < 62 ? (sextet) - 52 + '0' :                                                   \
-           (sextet) == 62 ? '+' : '/')
-
-#define SEXTET(character)                                                                          \
-    ((character) >= 'A' && (character) <= 'Z' ? (character) - 'A' :                                \
-     (character) >= 'a' && (character) <= 'z' ? (character) - 'a' + 26 :                           \
-     (character) >= '0' && (character) <= '9' ? (character) - '0' + 52 :                           \
-     (character) == '+' ? 62 :                                                                     \
-     (character) == '/' ? 63 : -1)
-
-/* Two characters for each value of twelve bits. */
-#define PAIR(bits) {CHARACTER((bits) >> 6), CHARACTER((bits) & 63)}
-static const char pairs[4096][2] = {REPEAT_4096(PAIR, 0)};
+/* Two characters for each value of twelve bits: "AAABAC..", so that those of n are at 2 * n. */
+#define PAIRS(c) \
+    c "A" c "B" c "C" c "D" c "E" c "F" c "G" c "H" \
+    c "I" c "J" c "K" c "L" c "M" c "N" c "O" c "P" \
+    c "Q" c "R" c "S" c "T" c "U" c "V" c "W" c "X" \
+    c "Y" c "Z" c "a" c "b" c "c" c "d" c "e" c "f" \
+    c "g" c "h" c "i" c "j" c "k" c "l" c "m" c "n" \
+    c "o" c "p" c "q" c "r" c "s" c "t" c "u" c "v" \
+    c "w" c "x" c "y" c "z" c "0" c "1" c "2" c "3" \
+    c "4" c "5" c "6" c "7" c "8" c "9" c "+" c "/"
+static const char pairs[] =
+    PAIRS("A") PAIRS("B") PAIRS("C") PAIRS("D") PAIRS("E") PAIRS("F") PAIRS("G") PAIRS("H")
+    PAIRS("I") PAIRS("J") PAIRS("K") PAIRS("L") PAIRS("M") PAIRS("N") PAIRS("O") PAIRS("P")
+    PAIRS("Q") PAIRS("R") PAIRS("S") PAIRS("T") PAIRS("U") PAIRS("V") PAIRS("W") PAIRS("X")
+    PAIRS("Y") PAIRS("Z") PAIRS("a") PAIRS("b") PAIRS("c") PAIRS("d") PAIRS("e") PAIRS("f")
+    PAIRS("g") PAIRS("h") PAIRS("i") PAIRS("j") PAIRS("k") PAIRS("l") PAIRS("m") PAIRS("n")
+    PAIRS("o") PAIRS("p") PAIRS("q") PAIRS("r") PAIRS("s") PAIRS("t") PAIRS("u") PAIRS("v")
+    PAIRS("w") PAIRS("x") PAIRS("y") PAIRS("z") PAIRS("0") PAIRS("1") PAIRS("2") PAIRS("3")
+    PAIRS("4") PAIRS("5") PAIRS("6") PAIRS("7") PAIRS("8") PAIRS("9") PAIRS("+") PAIRS("/");
+#undef PAIRS
 
 /* What a character adds to its group of 24 bits, by its place in the group. A character of the
  * alphabet also adds VALID, so that four of them add up to 4 in the top byte and no others do. */
 #define VALID (UINT32_C(1) << 24)
-#define PLACED(character, left)                                                                    \
-    (SEXTET(character) < 0 ? 0 : VALID | (uint32_t)SEXTET(character) << (left))
-#define PLACE_0(character) PLACED(character, 18)
-#define PLACE_1(character) PLACED(character, 12)
-#define PLACE_2(character) PLACED(character, 6)
-#define PLACE_3(character) PLACED(character, 0)
+#define PLACED(AT) { \
+    AT('A',  0), AT('B',  1), AT('C',  2), AT('D',  3), AT('E',  4), AT('F',  5), \
+    AT('G',  6), AT('H',  7), AT('I',  8), AT('J',  9), AT('K', 10), AT('L', 11), \
+    AT('M', 12), AT('N', 13), AT('O', 14), AT('P', 15), AT('Q', 16), AT('R', 17), \
+    AT('S', 18), AT('T', 19), AT('U', 20), AT('V', 21), AT('W', 22), AT('X', 23), \
+    AT('Y', 24), AT('Z', 25), AT('a', 26), AT('b', 27), AT('c', 28), AT('d', 29), \
+    AT('e', 30), AT('f', 31), AT('g', 32), AT('h', 33), AT('i', 34), AT('j', 35), \
+    AT('k', 36), AT('l', 37), AT('m', 38), AT('n', 39), AT('o', 40), AT('p', 41), \
+    AT('q', 42), AT('r', 43), AT('s', 44), AT('t', 45), AT('u', 46), AT('v', 47), \
+    AT('w', 48), AT('x', 49), AT('y', 50), AT('z', 51), AT('0', 52), AT('1', 53), \
+    AT('2', 54), AT('3', 55), AT('4', 56), AT('5', 57), AT('6', 58), AT('7', 59), \
+    AT('8', 60), AT('9', 61), AT('+', 62), AT('/', 63) }
+#define PLACE_0(character, sextet) [character] = (VALID | (UINT32_C(sextet) << 18))
+#define PLACE_1(character, sextet) [character] = (VALID | (UINT32_C(sextet) << 12))
+#define PLACE_2(character, sextet) [character] = (VALID | (UINT32_C(sextet) << 6))
+#define PLACE_3(character, sextet) [character] = (VALID | (UINT32_C(sextet)))
 static const uint32_t placed[4][256] = {
-    {REPEAT_256(PLACE_0, 0)},
-    {REPEAT_256(PLACE_1, 0)},
-    {REPEAT_256(PLACE_2, 0)},
-    {REPEAT_256(PLACE_3, 0)},
-};
+    PLACED(PLACE_0), PLACED(PLACE_1), PLACED(PLACE_2), PLACED(PLACE_3)};
 
 /* clang-format on */
 
 static void encode_group(char out[4], uint32_t bits)
 {
-    memcpy(out, pairs[bits >> 12], 2);
-    memcpy(out + 2, pairs[bits & 0xFFF], 2);
+    memcpy(out, pairs + (size_t)2 * (bits >> 12), 2);
+    memcpy(out + 2, pairs + (size_t)2 * (bits & 0xFFF), 2);
 }
 
 /* The one or two bytes after the last whole group, with their padding. */

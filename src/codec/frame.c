@@ -200,23 +200,3 @@ enum frame_result frame_read(struct address *client, uint8_t *payload, size_t *p
         return FRAME_OK;
     return frame_read_general(client, payload, payload_size, text, size);
 }
-
-const char *frame_error_label(enum frame_result result)
-{
-    static const char *const labels[] = {[FRAME_OK] = "ok",
-#define FRAME_ERROR_LABEL(name, label, text) [FRAME_##name] = (label),
-                                         FRAME_ERRORS(FRAME_ERROR_LABEL)
-#undef FRAME_ERROR_LABEL
-    };
-    return labels[result];
-}
-
-const char *frame_error_text(enum frame_result result)
-{
-    static const char *const texts[] = {[FRAME_OK] = "is sound",
-#define FRAME_ERROR_TEXT(name, label, text) [FRAME_##name] = (text),
-                                        FRAME_ERRORS(FRAME_ERROR_TEXT)
-#undef FRAME_ERROR_TEXT
-    };
-    return texts[result];
-}

@@ -21,8 +21,6 @@ enum {
     /* Holds the request head, which the library builds in its service buffer. */
     SERVICE_BUFFER_BYTES = 32 * 1024,
     HEADER_POOL_BYTES = 16 * 1024,
-    /* Deadlines are the tool's own; the library's must never come first. */
-    LIBRARY_TIMEOUT_S = 24 * 3600,
 };
 
 struct hook {
@@ -47,17 +45,18 @@ struct loop {
     uint8_t *scratch;
 };
 
-struct loop_watch {
-    struct loop_owner owner;
-    struct lws *wsi;
-    const struct loop_watch_events *events;
-    void *context;
-};
-
 struct loop_timer {
     lws_sorted_usec_list_t sul; /* first: the library hands back its address */
     struct loop *loop;
     loop_timer_function *function;
+    void *context;
+};
+
+struct loop_watch {
+    struct loop_owner owner;
+    struct lws *wsi;
+    struct loop_timer writable; /* see watch_callback() */
+    const struct loop_watch_events *events;
     void *context;
 };
 
@@ -77,8 +76,7 @@ static int dispatch(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 static const struct lws_protocols protocols[] = {
-    /* tx_packet_size: how much of a batch goes to the kernel in one write */
-    {.name = "otoroshictl", .callback = dispatch, .tx_packet_size = LOOP_SCRATCH_BYTES},
+    {.name = "otoroshictl", .callback = dispatch},
     {.name = NULL},
 };
 
@@ -117,8 +115,9 @@ static int watch_callback(struct loop_owner *owner, struct lws *wsi,
         watch->events->readable(watch->context);
         return 0;
     case LWS_CALLBACK_RAW_WRITEABLE_FILE:
-        if (watch->events->writable != NULL)
-            watch->events->writable(watch->context);
+        /* Told from a timer: 4.1.6 stops watching for room after this callback, so that asking
+         * again from within it would be forgotten. */
+        loop_timer_set(&watch->writable, 0);
         return 0;
     case LWS_CALLBACK_RAW_CLOSE_FILE: {
         if (watch->wsi == NULL) /* still being made: loop_watch_new() frees */
@@ -126,6 +125,7 @@ static int watch_callback(struct loop_owner *owner, struct lws *wsi,
         void (*gone)(void *) = watch->events->gone;
         void *context = watch->context;
         lws_set_opaque_user_data(wsi, NULL);
+        loop_timer_set(&watch->writable, INT64_MAX);
         free(watch);
         if (gone != NULL)
             gone(context);
@@ -144,8 +144,12 @@ struct loop_watch *loop_watch_new(struct loop *loop, int fd, const struct loop_w
         close(fd);
         return NULL;
     }
-    *watch =
-        (struct loop_watch){.owner.callback = watch_callback, .events = events, .context = context};
+    *watch = (struct loop_watch){
+        .owner.callback = watch_callback,
+        .writable = {.loop = loop, .function = events->writable, .context = context},
+        .events = events,
+        .context = context,
+    };
     lws_adopt_desc_t adopt = {.vh = loop->watch_vhost,
                               .type = LWS_ADOPT_RAW_FILE_DESC,
                               .fd.filefd = (lws_filefd_type)(long long)fd,
@@ -163,8 +167,14 @@ void loop_watch_free(struct loop_watch *watch)
 {
     if (watch == NULL)
         return;
+    loop_timer_set(&watch->writable, INT64_MAX);
     loop_release_wsi(watch->wsi);
     free(watch);
+}
+
+void loop_watch_want_write(struct loop_watch *watch)
+{
+    lws_callback_on_writable(watch->wsi);
 }
 
 /* ---- timers ---------------------------------------------------------------------------------- */
@@ -283,8 +293,8 @@ static struct lws_context *create_context(void)
         .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .pt_serv_buf_size = SERVICE_BUFFER_BYTES,
         .max_http_header_data = HEADER_POOL_BYTES,
-        .timeout_secs = LIBRARY_TIMEOUT_S,
-        .connect_timeout_secs = LIBRARY_TIMEOUT_S,
+        .timeout_secs = LOOP_LIBRARY_TIMEOUT_S,
+        .connect_timeout_secs = LOOP_LIBRARY_TIMEOUT_S,
     };
     return lws_create_context(&info);
 }

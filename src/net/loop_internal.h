@@ -15,7 +15,11 @@ struct loop_owner {
                     void *user, void *in, size_t size);
 };
 
-enum { LOOP_SCRATCH_BYTES = 256 * 1024 };
+enum {
+    LOOP_SCRATCH_BYTES = 256 * 1024,
+    /* Deadlines are the tool's own; the library's must never come first. */
+    LOOP_LIBRARY_TIMEOUT_S = 24 * 3600,
+};
 
 struct lws_context *loop_lws_context(struct loop *loop);
 /* The protocols of every vhost; the first serves all. */

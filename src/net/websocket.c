@@ -1,12 +1,11 @@
 #include "otoroshictl/net/websocket.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "stream.h"
 #include "websocket_internal.h"
 
 enum {
@@ -80,7 +79,6 @@ void websocket_free(struct websocket *websocket)
     if (websocket->next != NULL)
         websocket->next->previous = websocket->previous;
     free(websocket->rest);
-    free(websocket->assembly);
     free(websocket->send);
     free(websocket);
 }
@@ -139,26 +137,25 @@ static void lost(struct websocket *websocket, const char *detail)
 
 void websocket_flush(struct websocket *websocket)
 {
-    if (websocket->send_size == 0 || websocket->wsi == NULL)
-        return;
-    if (lws_partial_buffered(websocket->wsi)) {
-        lws_callback_on_writable(websocket->wsi);
-        return;
+    size_t done = 0;
+    while (done < websocket->send_size && websocket->wsi != NULL) {
+        ssize_t sent = stream_write(websocket->stream_fd, lws_get_ssl(websocket->wsi),
+                                    websocket->send + done, websocket->send_size - done);
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent < 0) {
+            lost(websocket, strerror(errno));
+            return;
+        }
+        done += (size_t)sent;
     }
-    /* LWS_WRITE_HTTP on an upgraded connection: the bytes go out as they are, in one write. What
-     * the kernel does not take, the library copies and sends when it can. */
-    int sent = lws_write(websocket->wsi, websocket->send, websocket->send_size, LWS_WRITE_HTTP);
-    websocket->send_size = 0;
-    if (sent < 0) {
-        lost(websocket, "the connection failed while sending");
-        return;
-    }
-    if (lws_partial_buffered(websocket->wsi)) {
+    websocket->send_size -= done;
+    if (websocket->send_size > 0) {
+        memmove(websocket->send, websocket->send + done, websocket->send_size);
         websocket->blocked = true;
-        lws_callback_on_writable(websocket->wsi);
-    } else if (websocket->blocked) { /* there was no room in the send buffer; now there is */
-        lws_callback_on_writable(websocket->wsi);
     }
+    if (websocket->blocked && websocket->stream != NULL)
+        loop_watch_want_write(websocket->stream);
 }
 
 static void send_control(struct websocket *websocket, enum ws_opcode opcode, const uint8_t *data,
@@ -193,15 +190,12 @@ void websocket_close(struct websocket *websocket)
     send_close(websocket, WS_STATUS_NORMAL);
 }
 
-void websocket_on_writable(struct websocket *websocket)
+static void stream_writable(void *context)
 {
-    if (websocket->wsi == NULL || lws_partial_buffered(websocket->wsi))
-        return;
-    bool was_blocked = websocket->blocked;
+    struct websocket *websocket = context;
     websocket->blocked = false;
-    websocket_flush(websocket); /* control frames that came while it was blocked */
-    if (was_blocked && !websocket->blocked && websocket->state == WEBSOCKET_OPEN &&
-        !websocket->ended)
+    websocket_flush(websocket);
+    if (!websocket->blocked && websocket->state == WEBSOCKET_OPEN && !websocket->ended)
         websocket->events->writable(websocket->context);
 }
 
@@ -272,7 +266,14 @@ static void keep_rest(struct websocket *websocket, const uint8_t *data, size_t s
 
 static void consume(struct websocket *websocket, const uint8_t *data, size_t size)
 {
-    while (!websocket->ended) {
+    while (websocket->state == WEBSOCKET_UPGRADING && !websocket->ended) {
+        size_t used = websocket->take_answer(websocket, data, size);
+        data += used;
+        size -= used;
+        if (used == 0)
+            break;
+    }
+    while (websocket->state != WEBSOCKET_UPGRADING && !websocket->ended) {
         struct ws_event event;
         size_t used = ws_parser_next(websocket->parser, data, size, &event);
         data += used;
@@ -284,40 +285,17 @@ static void consume(struct websocket *websocket, const uint8_t *data, size_t siz
     keep_rest(websocket, data, websocket->ended ? 0 : size);
 }
 
-/* Like recv(2): bytes read, 0 at the end of the stream, -1 with EAGAIN or an error. */
 static ssize_t read_stream(struct websocket *websocket, uint8_t *out, size_t size)
 {
     if (websocket->wsi == NULL) /* the library has seen the end before us */
         return 0;
-    SSL *ssl = lws_get_ssl(websocket->wsi);
-    if (ssl == NULL)
-        return recv(websocket->stream_fd, out, size, MSG_DONTWAIT);
-    size_t got;
-    ERR_clear_error();
-    if (SSL_read_ex(ssl, out, size, &got) == 1)
-        return (ssize_t)got;
-    switch (SSL_get_error(ssl, 0)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        errno = EAGAIN;
-        return -1;
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    case SSL_ERROR_SYSCALL:
-        if (errno != 0)
-            return -1;
-        return 0;
-    default: /* among them a connection cut without close_notify */
-        return 0;
-    }
+    return stream_read(websocket->stream_fd, lws_get_ssl(websocket->wsi), out, size);
 }
 
 static void stream_ended(struct websocket *websocket, ssize_t got)
 {
-    if (websocket->state == WEBSOCKET_LINGERING) {
-        websocket_free(websocket);
-        return;
-    }
+    if (websocket->state == WEBSOCKET_UPGRADING)
+        websocket->answer_missing(websocket);
     if (websocket->state == WEBSOCKET_CLOSING)
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
     lost(websocket, got < 0 ? strerror(errno) : no_close_frame);
@@ -359,10 +337,6 @@ void websocket_stream_readable(void *context)
         if ((size_t)got < LOOP_SCRATCH_BYTES - rest && lws_get_ssl(websocket->wsi) == NULL)
             return;
     }
-    /* Bytes that OpenSSL holds do not make the socket readable. */
-    if (!websocket->ended && lws_get_ssl(websocket->wsi) != NULL &&
-        SSL_pending(lws_get_ssl(websocket->wsi)) > 0)
-        websocket_set_timer(websocket, 0);
 }
 
 static void stream_gone(void *context)
@@ -372,11 +346,11 @@ static void stream_gone(void *context)
     if (websocket->state == WEBSOCKET_LINGERING)
         websocket_free(websocket);
     else
-        lost(websocket, "the TCP connection was reset");
+        stream_ended(websocket, 0);
 }
 
-const struct loop_watch_events websocket_stream_events = {.readable = websocket_stream_readable,
-                                                          .gone = stream_gone};
+const struct loop_watch_events websocket_stream_events = {
+    .readable = websocket_stream_readable, .writable = stream_writable, .gone = stream_gone};
 
 void websocket_connection_gone(struct websocket *websocket)
 {
@@ -384,47 +358,7 @@ void websocket_connection_gone(struct websocket *websocket)
         websocket_set_timer(websocket, 0);
         return;
     }
-    if (websocket->library_answers_close)
-        websocket_finish_noted(websocket);
-    if (websocket->state == WEBSOCKET_CLOSING)
-        websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
-    lost(websocket, no_close_frame);
-}
-
-/* The library's way, for a connection whose first bytes it already had. */
-void websocket_take_from_library(struct websocket *websocket, const uint8_t *data, size_t size)
-{
-    if (websocket->ended)
-        return;
-    if (lws_is_first_fragment(websocket->wsi))
-        websocket->assembly_size = 0;
-    if (websocket->assembly_size + size > WEBSOCKET_MESSAGE_MAX) {
-        send_close(websocket, WS_STATUS_TOO_BIG);
-        ended_by_peer(websocket, END_PROTOCOL_BREACH, WS_STATUS_TOO_BIG, "message above the limit",
-                      23);
-        return;
-    }
-    memcpy(websocket->assembly + websocket->assembly_size, data, size);
-    websocket->assembly_size += size;
-    if (lws_remaining_packet_payload(websocket->wsi) == 0 && lws_is_final_fragment(websocket->wsi))
-        websocket->events->message(websocket->context, !lws_frame_is_binary(websocket->wsi),
-                                   websocket->assembly, websocket->assembly_size);
-}
-
-void websocket_library_close(struct websocket *websocket, const uint8_t *payload, size_t size)
-{
-    uint16_t status =
-        size >= 2 ? (uint16_t)((unsigned)payload[0] << 8 | payload[1]) : WS_STATUS_NONE;
-    if (websocket->state == WEBSOCKET_CLOSING) {
-        websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
-        return;
-    }
-    /* The library answers it and then ends the connection, which is when the caller is told. */
-    websocket->blocked = true;
-    websocket->library_answers_close = true;
-    websocket_set_timer(websocket, CLOSE_TIMEOUT_US);
-    websocket_set_end(websocket, END_CLOSED_BY_PEER, status,
-                      size > 2 ? (const char *)payload + 2 : "", size > 2 ? size - 2 : 0);
+    stream_ended(websocket, 0);
 }
 
 void websocket_tell_end(struct websocket *websocket)

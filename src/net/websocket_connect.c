@@ -3,35 +3,151 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "http_answer.h"
+#include "otoroshictl/codec/base64.h"
+#include "otoroshictl/codec/http_response.h"
+
 #include "websocket_internal.h"
 
-/* What the library is told to ask for. It builds a request of limited size from limited parts;
- * write_request_head() puts the real one in its place and keeps only its key. */
+/* What the library is told to ask for: it builds a request of limited size from limited parts.
+ * write_request_head() puts the real one in its place. */
 #define PLACEHOLDER_HOST "gateway"
 #define PLACEHOLDER_PATH "/otoroshictl"
 #define PLACEHOLDER_LINE "GET " PLACEHOLDER_PATH " HTTP/1.1\r\n"
-enum {
-    PLACEHOLDER_HEAD_MAX_BYTES = 1024,
-    KEY_CHARACTERS = 24, /* 16 random bytes in base64 */
-};
+enum { PLACEHOLDER_HEAD_MAX_BYTES = 1024 };
 
 static const char no_answer[] = "the connection ended before the answer was complete";
+static const char no_resources[] = "out of memory or descriptors";
 
-/* ---- the upgrade ----------------------------------------------------------------------------- */
+static void note_end(struct websocket *websocket, enum connection_end_kind kind, const char *detail)
+{
+    websocket_set_end(websocket, kind, 0, detail, strlen(detail));
+}
+
+static void note_tls_failure(struct websocket *websocket)
+{
+    char detail[sizeof websocket->end.detail];
+    const struct websocket_target *target = websocket->target;
+    tls_describe_failure(&websocket->handshake, tls_expected_name(target->config, target->host),
+                         detail, sizeof detail);
+    note_end(websocket, END_TLS, detail);
+}
+
+/* ---- the upgrade's answer -------------------------------------------------------------------- */
+
+/* The Sec-WebSocket-Accept that belongs to the key (RFC 6455, section 4.2.2). */
+static bool accept_fits(const struct websocket *websocket, const struct http_text *accept)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char joined[WEBSOCKET_KEY_CHARACTERS + sizeof guid];
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    char expected[2 * EVP_MAX_MD_SIZE];
+    unsigned digest_size;
+
+    int size = snprintf(joined, sizeof joined, "%s%s", websocket->key, guid);
+    if (EVP_Digest(joined, (size_t)size, digest, &digest_size, EVP_sha1(), NULL) != 1)
+        return false;
+    size_t expected_size = base64_encode(expected, digest, digest_size);
+    return accept->size == expected_size && memcmp(accept->text, expected, expected_size) == 0;
+}
+
+/* What is wrong with a 101, or NULL (RFC 6455, section 4.1, the client's checks 2 to 6). */
+static const char *upgrade_fault(const struct websocket *websocket,
+                                 const struct http_response *response)
+{
+    if (!http_has_token(&response->upgrade, "websocket"))
+        return "its 101 does not say \"Upgrade: websocket\"";
+    if (!http_has_token(&response->connection, "upgrade"))
+        return "its 101 does not say \"Connection: Upgrade\"";
+    if (!accept_fits(websocket, &response->accept))
+        return "its Sec-WebSocket-Accept does not fit the request";
+    if (response->extensions.size > 0 || response->subprotocol.size > 0)
+        return "it chose an extension or subprotocol that was not offered";
+    return NULL;
+}
+
+/* The target of a redirect goes to the log without query and fragment, which may repeat a secret.
+ */
+static void refused(struct websocket *websocket, const struct http_response *response)
+{
+    const struct http_text *location = &response->location;
+    size_t size = 0;
+    while (size < location->size && location->text[size] != '?' && location->text[size] != '#')
+        size++;
+    websocket_set_end(websocket, END_HTTP_STATUS, response->status, size > 0 ? location->text : "",
+                      size);
+    if (response->status == 429 || response->status == 503)
+        websocket->end.retry_after_us =
+            http_retry_after(&response->retry_after, (int64_t)time(NULL));
+    websocket_finish_noted(websocket);
+}
+
+static void answered(struct websocket *websocket, const struct http_response *response)
+{
+    if (response->status < 200 && response->status != 101) /* an interim answer: wait on */
+        return;
+    if (response->status != 101) {
+        refused(websocket, response);
+        return;
+    }
+    const char *fault = upgrade_fault(websocket, response);
+    if (fault != NULL) {
+        websocket_finish(websocket, END_UPGRADE, 0, fault);
+        return;
+    }
+    websocket->state = WEBSOCKET_OPEN;
+    loop_timer_set(websocket->timer, INT64_MAX);
+    lws_set_timeout(websocket->wsi, NO_PENDING_TIMEOUT, 0); /* it still waits for the answer */
+    websocket->events->open(websocket->context);
+}
+
+static size_t take_answer(struct websocket *websocket, const uint8_t *data, size_t size)
+{
+    struct http_response response;
+    size_t used;
+    switch (http_response_read(&response, &used, data, size)) {
+    case HTTP_WHOLE:
+        answered(websocket, &response);
+        break;
+    case HTTP_BAD:
+        websocket_finish(websocket, END_UPGRADE, 0, "its answer is not that of an HTTP server");
+        break;
+    case HTTP_MORE:
+        break;
+    }
+    return used;
+}
+
+static void answer_missing(struct websocket *websocket)
+{
+    if (websocket->handshake.alert != SSL_AD_CLOSE_NOTIFY ||
+        websocket->handshake.certificate_wanted)
+        note_tls_failure(websocket);
+    else
+        note_end(websocket, END_UPGRADE, no_answer);
+    websocket_finish_noted(websocket);
+}
+
+/* ---- the upgrade's request ------------------------------------------------------------------- */
+
+static void make_key(struct websocket *websocket)
+{
+    uint8_t random[16];
+    loop_random(websocket->target->loop, random, sizeof random);
+    websocket->key[base64_encode(websocket->key, random, sizeof random)] = '\0';
+}
 
 /* Replaces what the library has written up to *end by the real request head. */
 static int write_request_head(struct websocket *websocket, char **end, size_t room)
 {
     static const char line[] = PLACEHOLDER_LINE;
-    static const char key_header[] = "Sec-WebSocket-Key: ";
-    char key[KEY_CHARACTERS + 1];
     const size_t line_size = sizeof line - 1;
     char *start = *end - line_size;
 
@@ -40,14 +156,9 @@ static int write_request_head(struct websocket *websocket, char **end, size_t ro
             return -1;
         start--;
     }
-    const char *found = memmem(start, (size_t)(*end - start), key_header, sizeof key_header - 1);
-    if (found == NULL)
-        return -1;
-    memcpy(key, found + sizeof key_header - 1, KEY_CHARACTERS);
-    key[KEY_CHARACTERS] = '\0';
-
-    size_t size =
-        upgrade_write(start, (size_t)(*end - start) + room, websocket->target->request, key);
+    make_key(websocket);
+    size_t size = upgrade_write(start, (size_t)(*end - start) + room, websocket->target->request,
+                                websocket->key);
     if (size < 2)
         return -1;
     *end = start + size - 2; /* the library adds the empty line */
@@ -79,15 +190,9 @@ static void set_keepalive(int fd, int64_t keepalive_us)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
-/* True where bytes behind the 101 answer are already in the library's hands. While any are, it
- * would not let an external event loop sleep; asking for that is the one public way to know. */
-static bool library_holds_bytes(struct websocket *websocket)
-{
-    return lws_service_adjust_timeout(loop_lws_context(websocket->target->loop), 1, 0) == 0;
-}
-
-/* From here on received bytes are read by websocket_stream_readable(). */
-static int take_over_reading(struct websocket *websocket)
+/* From here on what the gateway sends is read by us (websocket.c), the answer included, so that
+ * the first frames are not in other hands however they come; and what we send is written by us. */
+static int take_over(struct websocket *websocket)
 {
     int fd = dup(lws_get_socket_fd(websocket->wsi));
     if (fd < 0)
@@ -101,21 +206,17 @@ static int take_over_reading(struct websocket *websocket)
     return 0;
 }
 
-static int established(struct websocket *websocket)
+/* TCP, and TLS if any, are up, and the library is about to send its request. */
+static int upgrade(struct websocket *websocket, char **head_end, size_t room)
 {
     if (websocket->ended) /* given up in this very turn of the loop */
         return -1;
+    note_end(websocket, END_INTERNAL, no_resources);
     set_keepalive(lws_get_socket_fd(websocket->wsi), websocket->target->config->keepalive_us);
-    if (library_holds_bytes(websocket)) {
-        websocket->assembly = malloc(WEBSOCKET_MESSAGE_MAX);
-        if (websocket->assembly == NULL)
-            return -1;
-    } else if (take_over_reading(websocket) != 0) {
+    if (write_request_head(websocket, head_end, room) != 0 || take_over(websocket) != 0)
         return -1;
-    }
-    websocket->state = WEBSOCKET_OPEN;
-    loop_timer_set(websocket->timer, INT64_MAX);
-    websocket->events->open(websocket->context);
+    note_end(websocket, END_UPGRADE, no_answer);
+    websocket->state = WEBSOCKET_UPGRADING;
     return 0;
 }
 
@@ -126,7 +227,7 @@ static const char *current_step(const struct websocket *websocket)
 {
     if (websocket->state == WEBSOCKET_RESOLVING)
         return "the name lookup";
-    if (websocket->head_sent)
+    if (websocket->state == WEBSOCKET_UPGRADING)
         return "the WebSocket upgrade";
     if (websocket->handshake.begun)
         return "the TLS handshake";
@@ -167,64 +268,33 @@ static const char *tcp_failure(const struct websocket *websocket)
     return reason;
 }
 
-static void note_http_failure(struct websocket *websocket, struct lws *wsi, const char *text)
+/* The library gives up, or has noticed the end of a connection that is ours already. What had
+ * arrived before that is still read. */
+static void library_failed(struct websocket *websocket)
 {
-    struct http_answer answer;
-    http_answer_read(&answer, wsi);
-    if (answer.status == 0 || answer.status == 101) {
-        text = strncmp(text, "HS: ", 4) == 0 ? text + 4 : no_answer;
-        websocket_set_end(websocket, END_UPGRADE, 0, text, strlen(text));
+    websocket->library_closing = true;
+    if (websocket->stream != NULL) {
+        if (!websocket->ended && websocket->state != WEBSOCKET_LINGERING)
+            websocket_stream_readable(websocket);
         return;
     }
-    websocket_set_end(websocket, END_HTTP_STATUS, answer.status, answer.location,
-                      strlen(answer.location));
-    websocket->end.retry_after_us = answer.retry_after_us;
-}
-
-static void note_failure(struct websocket *websocket, struct lws *wsi, const char *text,
-                         size_t size)
-{
-    char detail[sizeof websocket->end.detail];
-    bool tls_refused =
-        websocket->handshake.alert != SSL_AD_CLOSE_NOTIFY ||
-        (websocket->handshake.certificate_wanted && lws_http_client_http_response(wsi) == 0);
-    if (websocket->head_sent && !tls_refused) {
-        snprintf(detail, sizeof detail, "%.*s", (int)size, text);
-        note_http_failure(websocket, wsi, detail);
+    if (websocket->end.kind == END_INTERNAL)
         return;
-    }
-    if (websocket->handshake.begun) {
-        const struct websocket_target *target = websocket->target;
-        tls_describe_failure(&websocket->handshake, tls_expected_name(target->config, target->host),
-                             detail, sizeof detail);
-        websocket_set_end(websocket, END_TLS, 0, detail, sizeof detail);
-        return;
-    }
-    const char *reason = tcp_failure(websocket);
-    websocket_set_end(websocket, END_TCP, 0, reason, strlen(reason));
+    if (websocket->handshake.begun)
+        note_tls_failure(websocket);
+    else
+        note_end(websocket, END_TCP, tcp_failure(websocket));
 }
 
 /* The library's handle is gone: the one event that always comes. */
 static void wsi_destroyed(struct websocket *websocket)
 {
     websocket->wsi = NULL;
-    if (websocket->state == WEBSOCKET_CONNECTING) {
-        if (websocket->end.detail[0] == '\0' && websocket->end.status == 0)
-            websocket_set_end(websocket, END_UPGRADE, 0, no_answer, strlen(no_answer));
-        if (!websocket->entering && !websocket->ended)
-            address_failed(websocket);
-        return;
-    }
-    websocket_connection_gone(websocket);
-}
-
-/* The library noticed a hang-up. What had arrived before it is still read. */
-static void library_closed(struct websocket *websocket)
-{
-    websocket->library_closing = true;
-    if (websocket->stream != NULL && !websocket->ended &&
-        (websocket->state == WEBSOCKET_OPEN || websocket->state == WEBSOCKET_CLOSING))
-        websocket_stream_readable(websocket);
+    websocket->library_closing = false;
+    if (websocket->state != WEBSOCKET_CONNECTING)
+        websocket_connection_gone(websocket);
+    else if (!websocket->entering && !websocket->ended)
+        address_failed(websocket);
 }
 
 /* The library's own callback decides where verification failed; it may only be overruled by
@@ -247,24 +317,9 @@ static int library_callback(struct loop_owner *owner, struct lws *wsi,
     case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
         return verify(websocket, user, size != 0);
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        websocket->head_sent = true;
-        return write_request_head(websocket, in, size);
+        return upgrade(websocket, in, size);
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        note_failure(websocket, wsi, in != NULL ? in : "", in != NULL ? size : 0);
-        return 0;
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        return established(websocket);
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        websocket_take_from_library(websocket, in, size);
-        return 0;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        websocket_library_close(websocket, in, size);
-        return 0;
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
-        websocket_on_writable(websocket);
-        return 0;
-    case LWS_CALLBACK_CLIENT_CLOSED:
-        library_closed(websocket);
+        library_failed(websocket);
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
         if (wsi == websocket->wsi || websocket->wsi == NULL)
@@ -299,18 +354,15 @@ static void connect_to(struct websocket *websocket, const char *address)
             LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
             (target->tls != NULL ? LCCSCF_USE_SSL | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK : 0),
     };
-    websocket->head_sent = false;
     websocket->handshake = (struct tls_handshake){0};
-    websocket_set_end(websocket, END_TCP, 0, "", 0);
+    note_end(websocket, END_TCP, "");
     websocket->entering = true;
     struct lws *wsi = lws_client_connect_via_info(&info);
     websocket->entering = false;
     if (wsi == NULL) {
         websocket->wsi = NULL;
-        if (websocket->end.detail[0] == '\0') {
-            const char *reason = tcp_failure(websocket);
-            websocket_set_end(websocket, END_TCP, 0, reason, strlen(reason));
-        }
+        if (websocket->end.detail[0] == '\0')
+            note_end(websocket, END_TCP, tcp_failure(websocket));
         address_failed(websocket);
     }
 }
@@ -356,11 +408,7 @@ static void timer_fired(void *context)
         websocket_free(websocket);
     else if (websocket->state == WEBSOCKET_CLOSING)
         websocket_finish(websocket, END_CLOSED_BY_US, 0, "");
-    else if (websocket->library_answers_close)
-        websocket_finish_noted(websocket);
-    else if (websocket->state == WEBSOCKET_OPEN)
-        websocket_stream_readable(websocket);
-    else
+    else if (websocket->state != WEBSOCKET_OPEN)
         connect_timer(websocket);
 }
 
@@ -375,6 +423,8 @@ struct websocket *websocket_open(struct websocket_target *target,
     websocket->events = events;
     websocket->context = context;
     websocket->state = WEBSOCKET_RESOLVING;
+    websocket->take_answer = take_answer;
+    websocket->answer_missing = answer_missing;
     websocket->next = target->first;
     if (target->first != NULL)
         target->first->previous = websocket;
@@ -438,8 +488,8 @@ struct websocket_target *websocket_target_new(struct loop *loop, const struct tu
         .vhost_name = host->text,
         .provided_client_ssl_ctx = target->tls,
         .options = target->tls != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
-        .timeout_secs = 24 * 3600,
-        .connect_timeout_secs = 24 * 3600};
+        .timeout_secs = LOOP_LIBRARY_TIMEOUT_S,
+        .connect_timeout_secs = LOOP_LIBRARY_TIMEOUT_S};
     target->vhost = lws_create_vhost(loop_lws_context(loop), &info);
     if (target->vhost == NULL) {
         snprintf(error, error_size, "cannot set up a connection to %s", host->text);

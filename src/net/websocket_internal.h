@@ -12,9 +12,12 @@
 
 #include "loop_internal.h"
 
+enum { WEBSOCKET_KEY_CHARACTERS = 24 }; /* 16 random bytes in base64 */
+
 enum websocket_state {
     WEBSOCKET_RESOLVING,
-    WEBSOCKET_CONNECTING, /* TCP, TLS, upgrade */
+    WEBSOCKET_CONNECTING, /* TCP, TLS */
+    WEBSOCKET_UPGRADING,  /* the request head has been sent */
     WEBSOCKET_OPEN,
     WEBSOCKET_CLOSING,   /* our close frame has been sent or waits to be */
     WEBSOCKET_LINGERING, /* the caller has been told; only the peer's end of the connection is
@@ -52,20 +55,21 @@ struct websocket {
 
     struct lws *wsi;
     bool entering;        /* within lws_client_connect_via_info() */
-    bool head_sent;       /* TCP, and TLS if any, are up */
     bool library_closing; /* within its last callbacks */
     struct tls_handshake handshake;
+    char key[WEBSOCKET_KEY_CHARACTERS + 1]; /* Sec-WebSocket-Key */
+    /* What comes while upgrading: returns the bytes used up, 0 where the answer is not whole. */
+    size_t (*take_answer)(struct websocket *websocket, const uint8_t *data, size_t size);
+    /* The connection ended before it was: notes why. */
+    void (*answer_missing)(struct websocket *websocket);
 
     /* Receiving. */
-    struct loop_watch *stream; /* a duplicate of the socket; NULL where the library reads */
+    struct loop_watch *stream; /* a duplicate of the library's socket */
     int stream_fd;
     struct ws_parser *parser;
     uint8_t *rest; /* the unread begin of a frame, between reads */
     size_t rest_size;
     size_t rest_capacity;
-    bool library_answers_close;
-    uint8_t *assembly; /* of a message that the library reads */
-    size_t assembly_size;
 
     /* Sending: ready-made frames. */
     uint8_t *send;
@@ -88,14 +92,11 @@ void websocket_finish(struct websocket *websocket, enum connection_end_kind kind
 void websocket_tell_end(struct websocket *websocket);
 void websocket_drop_connection(struct websocket *websocket);
 
-/* ---- what the loop and the library report once the upgrade is done ---- */
+/* ---- once the request head is sent ---- */
 
 extern const struct loop_watch_events websocket_stream_events;
 void websocket_stream_readable(void *websocket);
-void websocket_on_writable(struct websocket *websocket);
-void websocket_take_from_library(struct websocket *websocket, const uint8_t *data, size_t size);
-void websocket_library_close(struct websocket *websocket, const uint8_t *payload, size_t size);
-/* The library's handle is gone after the upgrade. */
+/* The library's handle is gone. */
 void websocket_connection_gone(struct websocket *websocket);
 
 #endif

@@ -1,7 +1,6 @@
 /* The two readers of a frame against each other, and what is read or written against a round
  * trip. */
 #include <stdbool.h>
-#include <string.h>
 
 #include "fuzz.h"
 #include "otoroshictl/codec/base64.h"
@@ -45,10 +44,8 @@ static void read_both_ways(const uint8_t *text, size_t size)
     CHECK(!canonical_result || result == FRAME_OK);
     CHECK(!canonical_result || same(&canonical, &general));
     CHECK(frame_read(&again.client, again.payload, &again.size, text, size) == result);
-    if (result != FRAME_OK) {
-        CHECK(strlen(frame_error_label(result)) > 0);
+    if (result != FRAME_OK)
         return;
-    }
     CHECK(same(&general, &again));
     CHECK(general.size <= DATAGRAM_MAX_BYTES);
     CHECK(general.client.port != 0);

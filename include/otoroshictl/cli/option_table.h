@@ -35,6 +35,9 @@ enum option_trait {
 /* Longest duration that is accepted: a year. Sums of a clock and a few of them cannot overflow. */
 #define DURATION_MAX_US (INT64_C(8760) * 3600 * 1000 * 1000)
 
+/* Longest TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)): the kernel's MAX_TCP_KEEPIDLE, in seconds. */
+#define KEEPALIVE_MAX_US (INT64_C(32767) * 1000 * 1000)
+
 struct option_row {
     const char *name; /* long name without dashes */
     char letter;      /* short name, 0: none */

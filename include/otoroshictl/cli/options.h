@@ -36,9 +36,10 @@ enum parse_outcome {
 };
 
 /* Reads `argv[0..argc)`, the words after the command's name. Secrets given as words or in the
- * environment are overwritten there once copied, whatever the outcome. Help goes to standard
- * output, errors to standard error with the usage line. On PARSE_RUN the caller frees with
- * tunnel_config_free(). */
+ * environment are overwritten there once copied, whatever the outcome; http_proxy and socks_proxy,
+ * which libwebsockets would follow, are removed from it. Help goes to standard output, errors to
+ * standard error with the usage line, and a warning for each variable that looks like an option's
+ * and is none. On PARSE_RUN the caller frees with tunnel_config_free(). */
 enum parse_outcome options_parse(struct tunnel_config *config, enum tunnel_kind kind, int argc,
                                  char **argv);
 

@@ -75,8 +75,4 @@ int frame_read_canonical(struct address *client, uint8_t *payload, size_t *paylo
 enum frame_result frame_read_general(struct address *client, uint8_t *payload, size_t *payload_size,
                                      const uint8_t *text, size_t size);
 
-/* The metric label and the words for a result other than FRAME_OK. */
-const char *frame_error_label(enum frame_result result);
-const char *frame_error_text(enum frame_result result);
-
 #endif

@@ -43,7 +43,7 @@ void loop_timer_free(struct loop_timer *timer);
 /* INT64_MAX cancels; a time in the past fires in the next turn. Replaces the time before. */
 void loop_timer_set(struct loop_timer *timer, int64_t at_us);
 
-/* ---- descriptors: told when readable, and once when writable where asked ---- */
+/* ---- descriptors: told when readable, and when writable once each time that was asked ---- */
 struct loop_watch;
 struct loop_watch_events {
     void (*readable)(void *context);
@@ -54,6 +54,7 @@ struct loop_watch_events {
 /* Takes ownership of `fd`, which is closed with the watch. NULL (and fd closed) on failure. */
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, const struct loop_watch_events *events,
                                   void *context);
+void loop_watch_want_write(struct loop_watch *watch);
 /* Legal from within its own callbacks. */
 void loop_watch_free(struct loop_watch *watch);
 

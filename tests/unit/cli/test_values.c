@@ -375,7 +375,7 @@ static void values_are_checked_as_their_option_asks(void **state)
                {"apikey-client-id", "a:b", "':'"},
                {"apikey-client-id", "", "empty"},
                {"tls-ca-file", "", "empty"},
-               {"access-type", "basic", "apikey, bearer, session or public"},
+               {"access-type", "basic", "apikey, bearer (or jwt), session or public"},
                {"tls", "yes", "true"},
                {"verbose", "2", "true"}};
 

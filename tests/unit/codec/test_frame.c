@@ -55,13 +55,22 @@ static bool is_canonical(const char *text, size_t size)
     return reading.result == FRAME_OK;
 }
 
+static const char *name_of(enum frame_result result)
+{
+    static const char *const names[] = {[FRAME_OK] = "ok",
+#define NAME(name, label, text) [FRAME_##name] = (label),
+                                        FRAME_ERRORS(NAME)
+#undef NAME
+    };
+    return names[result];
+}
+
 static void assert_refused_sized(const char *text, size_t size, enum frame_result expected)
 {
     const struct reading reading = read_with(frame_read, text, size);
     free(reading.payload);
     if (reading.result != expected)
-        fail_msg("%.100s: %s, expected %s", text, frame_error_label(reading.result),
-                 frame_error_label(expected));
+        fail_msg("%.100s: %s, expected %s", text, name_of(reading.result), name_of(expected));
 }
 
 static void assert_refused(const char *text, enum frame_result expected)
@@ -73,7 +82,7 @@ static void assert_reads_as(const char *text, const char *ip, uint16_t port, con
 {
     const struct reading reading = read_with(frame_read, text, strlen(text));
     if (reading.result != FRAME_OK)
-        fail_msg("%s: %s", text, frame_error_label(reading.result));
+        fail_msg("%s: %s", text, name_of(reading.result));
     char written[ADDRESS_TEXT_SIZE];
     address_format(&reading.client, written);
     assert_string_equal(written, ip);
@@ -818,18 +827,6 @@ static void canonical_frames_are_read_without_allocation(void **state)
     cJSON_InitHooks(NULL);
 }
 
-static void every_refusal_has_a_label_and_a_text(void **state)
-{
-    (void)state;
-    assert_string_equal(frame_error_label(FRAME_NOT_JSON), "not_json");
-    assert_string_equal(frame_error_text(FRAME_NOT_JSON), "is not valid JSON");
-    assert_string_equal(frame_error_label(FRAME_OVERSIZE), "oversize");
-    for (int result = FRAME_NOT_JSON; result <= FRAME_OVERSIZE; result++) {
-        assert_true(strlen(frame_error_label((enum frame_result)result)) > 0);
-        assert_true(strlen(frame_error_text((enum frame_result)result)) > 0);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -876,7 +873,6 @@ int main(void)
         cmocka_unit_test(numbers_of_up_to_63_characters_are_read_and_no_longer),
         cmocka_unit_test(lack_of_memory_refuses_the_frame),
         cmocka_unit_test(canonical_frames_are_read_without_allocation),
-        cmocka_unit_test(every_refusal_has_a_label_and_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

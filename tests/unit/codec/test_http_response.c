@@ -6,7 +6,9 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "../../../src/net/http_answer.h"
+#include "otoroshictl/codec/http_response.h"
+
+#include <string.h>
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -15,7 +17,8 @@ enum { NOW_S = 784111777, SECOND = 1000000 };
 
 static void assert_asks(const char *text, int64_t expected_us)
 {
-    const int64_t got_us = http_retry_after(text, NOW_S);
+    const struct http_text slice = {text, strlen(text)};
+    const int64_t got_us = http_retry_after(&slice, NOW_S);
     if (got_us != expected_us)
         fail_msg("\"%s\": %lld us instead of %lld us", text, (long long)got_us,
                  (long long)expected_us);
