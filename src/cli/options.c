@@ -299,7 +299,6 @@ static void fill_derived(struct parse *parse)
     }
     if (!parse_given(parse, OPTION_RECONNECT_MAX_DELAY))
         config->reconnect_max_delay_us = config->reconnect_delay_us;
-    config->window_given = parse_given(parse, OPTION_WINDOW);
 }
 
 static enum parse_outcome read_all(struct parse *parse, struct words *words)

@@ -7,40 +7,45 @@
 #include "otoroshictl/net/udp_ports.h"
 #include "otoroshictl/ops/log.h"
 
-static void log_start_failure(const struct log *log, enum udp_ports_result result,
-                              const struct tunnel_config *config, const char *error)
+static int failed_to_start(const struct log *log, const struct start_failure *failure,
+                           const struct tunnel_config *config)
 {
-    if (result == UDP_PORTS_CANNOT_BIND)
+    static const int statuses[] = {
+        [START_NO_RESOURCES] = EXIT_STATUS_RESOURCES,
+        [START_BAD_FILE] = EXIT_STATUS_USAGE,
+        [START_CANNOT_BIND] = EXIT_STATUS_BIND,
+    };
+    if (failure->kind == START_CANNOT_BIND)
         log_write(log, LOG_LEVEL_ERROR,
                   "Cannot listen on UDP %s port %u: %s; choose another with --local-host or "
                   "--local-port",
-                  config->local_host, config->local_port, error);
+                  config->local_host, config->local_port, failure->text);
     else
-        log_write(log, LOG_LEVEL_ERROR, "Cannot start the tunnel: %s", error);
+        log_write(log, LOG_LEVEL_ERROR, "Cannot start the tunnel: %s", failure->text);
+    return statuses[failure->kind];
+}
+
+static int run_loop(struct loop *loop, const struct log *log)
+{
+    if (loop_run(loop) == 0)
+        return EXIT_STATUS_OK;
+    log_write(log, LOG_LEVEL_ERROR, "The event loop failed; the tunnel ends");
+    return EXIT_STATUS_RESOURCES;
 }
 
 static int run(const struct tunnel_config *config, const struct log *log)
 {
-    static const int statuses[] = {
-        [UDP_PORTS_OK] = EXIT_STATUS_OK,
-        [UDP_PORTS_BAD_FILE] = EXIT_STATUS_USAGE,
-        [UDP_PORTS_CANNOT_BIND] = EXIT_STATUS_BIND,
-        [UDP_PORTS_NO_RESOURCES] = EXIT_STATUS_RESOURCES,
-    };
-    char error[512] = "out of memory or descriptors";
+    struct start_failure failure;
     struct udp_ports *ports = NULL;
-    enum udp_ports_result result = UDP_PORTS_NO_RESOURCES;
     struct loop *loop = loop_new(log);
 
+    start_failure_set(&failure, START_NO_RESOURCES, "out of memory or descriptors");
     if (loop != NULL)
-        result = udp_ports_start(&ports, loop, config, log, error, sizeof error);
-    if (result == UDP_PORTS_OK)
-        loop_run(loop);
-    else
-        log_start_failure(log, result, config, error);
+        ports = udp_ports_start(loop, config, log, &failure);
+    int status = ports != NULL ? run_loop(loop, log) : failed_to_start(log, &failure, config);
     udp_ports_free(ports);
     loop_free(loop);
-    return statuses[result];
+    return status;
 }
 
 int command_udp_tunnel(int argc, char **argv)

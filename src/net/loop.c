@@ -33,6 +33,7 @@ struct loop {
     struct lws_vhost *watch_vhost;
     const struct log *log;
     bool stop;
+    bool failed;
     struct hook hooks[HOOKS_MAX];
     size_t hook_count;
     struct loop_watch *signal_watch;
@@ -127,8 +128,7 @@ static int watch_callback(struct loop_owner *owner, struct lws *wsi,
         lws_set_opaque_user_data(wsi, NULL);
         loop_timer_set(&watch->writable, INT64_MAX);
         free(watch);
-        if (gone != NULL)
-            gone(context);
+        gone(context);
         return 0;
     }
     default:
@@ -240,11 +240,20 @@ static void signal_readable(void *context)
     }
 }
 
+static void signal_watch_gone(void *context)
+{
+    struct loop *loop = context;
+    loop->signal_watch = NULL;
+    loop_fail(loop);
+}
+
 int loop_on_signal(struct loop *loop, loop_signal_handler *handler, void *context)
 {
-    static const struct loop_watch_events events = {.readable = signal_readable};
+    static const struct loop_watch_events events = {.readable = signal_readable,
+                                                    .gone = signal_watch_gone};
     sigset_t set;
     loop_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
     loop->signal_handler = handler;
     loop->signal_context = context;
     loop->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -283,10 +292,6 @@ static void bound_descriptors(void)
 
 static struct lws_context *create_context(void)
 {
-    /* The library would send every connection there, without regard to NO_PROXY, and blame the
-     * gateway where the proxy fails. */
-    unsetenv("http_proxy");
-    unsetenv("socks_proxy");
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = protocols,
@@ -308,13 +313,10 @@ static struct lws_vhost *create_watch_vhost(struct lws_context *lws)
 
 struct loop *loop_new(const struct log *log)
 {
-    sigset_t set;
     struct loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
         return NULL;
     loop->log = log;
-    loop_signals(&set);
-    sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     direct_library_log(log);
     bound_descriptors();
@@ -353,14 +355,21 @@ int loop_add_hook(struct loop *loop, loop_hook *hook, void *context)
     return 0;
 }
 
-void loop_run(struct loop *loop)
+int loop_run(struct loop *loop)
 {
     while (!loop->stop) {
         if (lws_service(loop->lws, 0) < 0)
-            return;
+            return -1;
         for (size_t i = 0; i < loop->hook_count; i++)
             loop->hooks[i].function(loop->hooks[i].context);
     }
+    return loop->failed ? -1 : 0;
+}
+
+void loop_fail(struct loop *loop)
+{
+    loop->failed = true;
+    loop_stop(loop);
 }
 
 void loop_stop(struct loop *loop)

@@ -121,6 +121,15 @@ static void finished(void *context)
     job_release(job);
 }
 
+static void watch_gone(void *context)
+{
+    static const struct resolver_result failed = {.error = "the lookup was cut off"};
+    struct resolver_query *query = context;
+    query->callback(query->context, &failed);
+    job_release(query->job);
+    free(query);
+}
+
 /* A literal is done at once; the callback still comes from the loop. */
 static bool is_literal(const char *name)
 {
@@ -149,7 +158,7 @@ static int begin(struct job *job)
 struct resolver_query *resolver_start(struct loop *loop, const char *name,
                                       resolver_callback *callback, void *context)
 {
-    static const struct loop_watch_events events = {.readable = finished};
+    static const struct loop_watch_events events = {.readable = finished, .gone = watch_gone};
     struct resolver_query *query = calloc(1, sizeof *query);
     if (query == NULL)
         return NULL;

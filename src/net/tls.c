@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -13,39 +14,51 @@ static const char *library_reason(unsigned long error)
     return reason != NULL ? reason : "unknown reason";
 }
 
-static int fail(char *error, size_t error_size, const char *what, const char *file)
+static int fail(struct start_failure *failure, const char *what, const char *file)
 {
     unsigned long code = ERR_peek_error();
-    snprintf(error, error_size, "%s '%s': %s", what, file, library_reason(code));
+    const char *reason = library_reason(code);
+    if (ERR_GET_REASON(code) == PEM_R_BAD_PASSWORD_READ)
+        reason = "it is encrypted; take the pass phrase off it, nobody can type it in here";
+    start_failure_set(failure, START_BAD_FILE, "%s '%s': %s", what, file, reason);
     ERR_clear_error();
     return -1;
 }
 
-static int load_trust(SSL_CTX *context, const struct tunnel_config *config, char *error,
-                      size_t error_size)
+static int load_trust(SSL_CTX *context, const struct tunnel_config *config,
+                      struct start_failure *failure)
 {
     if (config->tls_ca_file == NULL)
         return SSL_CTX_set_default_verify_paths(context) == 1
                    ? 0
-                   : fail(error, error_size, "cannot load the system's CA certificates", "");
+                   : fail(failure, "cannot load the system's CA certificates", "");
     if (SSL_CTX_load_verify_locations(context, config->tls_ca_file, NULL) != 1)
-        return fail(error, error_size, "cannot load CA certificates from", config->tls_ca_file);
+        return fail(failure, "cannot load CA certificates from", config->tls_ca_file);
     return 0;
 }
 
-static int load_identity(SSL_CTX *context, const struct tunnel_config *config, char *error,
-                         size_t error_size)
+/* In place of OpenSSL's, which would ask on the terminal and wait. */
+static int no_pass_phrase(char *out, int size, int writing, void *context)
+{
+    (void)out;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return 0;
+}
+
+static int load_identity(SSL_CTX *context, const struct tunnel_config *config,
+                         struct start_failure *failure)
 {
     if (config->tls_cert_file == NULL)
         return 0;
+    SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
     if (SSL_CTX_use_certificate_chain_file(context, config->tls_cert_file) != 1)
-        return fail(error, error_size, "cannot load the client certificate from",
-                    config->tls_cert_file);
+        return fail(failure, "cannot load the client certificate from", config->tls_cert_file);
     if (SSL_CTX_use_PrivateKey_file(context, config->tls_key_file, SSL_FILETYPE_PEM) != 1)
-        return fail(error, error_size, "cannot load the client key from", config->tls_key_file);
+        return fail(failure, "cannot load the client key from", config->tls_key_file);
     if (SSL_CTX_check_private_key(context) != 1)
-        return fail(error, error_size, "the client key does not fit the certificate",
-                    config->tls_key_file);
+        return fail(failure, "the client key does not fit the certificate", config->tls_key_file);
     return 0;
 }
 
@@ -126,23 +139,24 @@ static void follow_handshakes(SSL_CTX *context, const struct tls_handshake_finde
 }
 
 SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
-                         const struct tls_handshake_finder *finder, char *error, size_t error_size)
+                         const struct tls_handshake_finder *finder, struct start_failure *failure)
 {
     const char *name = tls_expected_name(config, host);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (context == NULL) {
-        snprintf(error, error_size, "cannot set up TLS: %s", library_reason(ERR_peek_error()));
+        start_failure_set(failure, START_NO_RESOURCES, "cannot set up TLS: %s",
+                          library_reason(ERR_peek_error()));
         return NULL;
     }
+    SSL_CTX_set_verify(context, config->tls_insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    /* libwebsockets keeps what was not written, and tries again from another place. */
+    /* What was not written is kept, and offered again from another place. */
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (load_trust(context, config, error, error_size) != 0 ||
-        load_identity(context, config, error, error_size) != 0)
+    if (load_trust(context, config, failure) != 0 || load_identity(context, config, failure) != 0)
         goto fail_context;
     if (!config->tls_insecure && require_name(context, name) != 0) {
-        snprintf(error, error_size, "cannot verify the name '%s'", name);
+        start_failure_set(failure, START_NO_RESOURCES, "cannot verify the name '%s'", name);
         goto fail_context;
     }
     follow_handshakes(context, finder, name);

@@ -7,6 +7,7 @@
 #include "otoroshictl/net/udp_socket.h"
 #include "otoroshictl/net/websocket.h"
 #include "otoroshictl/tunnel/udp_tunnel.h"
+#include "otoroshictl/tunnel/upgrade_request.h"
 
 enum { COUNTERS_TEXT_BYTES = 4096 };
 
@@ -176,6 +177,7 @@ static void log_counters(struct udp_ports *ports)
     char text[COUNTERS_TEXT_BYTES];
     struct counters counters;
     udp_socket_flush(ports->socket); /* so that the sums hold */
+    udp_socket_check_overflow(ports->socket);
     udp_tunnel_counters(ports->tunnel, &counters);
     counters_write_json(&counters, text, sizeof text);
     log_write(ports->log, LOG_LEVEL_INFO, "Counters: %s", text);
@@ -200,40 +202,13 @@ static void on_signal(void *context, int signal_number)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static void fill_request(struct upgrade_request *request, const struct tunnel_config *config,
-                         const struct gateway_host *host)
-{
-    *request = (struct upgrade_request){.transport = "udp",
-                                        .host_header = host->text,
-                                        .remote_host = config->remote_host,
-                                        .remote_port = config->remote_port};
-    switch (config->access_type) {
-    case ACCESS_APIKEY:
-        request->credential = UPGRADE_BASIC;
-        request->first = config->apikey_client_id;
-        request->second = config->apikey_client_secret;
-        break;
-    case ACCESS_BEARER:
-        request->credential = UPGRADE_BEARER;
-        request->first = config->bearer_token;
-        break;
-    case ACCESS_SESSION:
-        request->credential = UPGRADE_SESSION;
-        request->first = config->session_token;
-        break;
-    case ACCESS_PUBLIC:
-        request->credential = UPGRADE_PUBLIC;
-        break;
-    }
-}
-
-static int make_targets(struct udp_ports *ports, char *error, size_t error_size)
+static int make_targets(struct udp_ports *ports, struct start_failure *failure)
 {
     const struct tunnel_config *config = ports->config;
     for (size_t i = 0; i < config->host_count; i++) {
-        fill_request(&ports->requests[i], config, &config->hosts[i]);
+        upgrade_request_from_config(&ports->requests[i], config, &config->hosts[i], "udp");
         ports->targets[i] = websocket_target_new(ports->loop, config, &config->hosts[i],
-                                                 &ports->requests[i], error, error_size);
+                                                 &ports->requests[i], failure);
         if (ports->targets[i] == NULL)
             return -1;
     }
@@ -243,8 +218,9 @@ static int make_targets(struct udp_ports *ports, char *error, size_t error_size)
 static void describe_remote(const struct tunnel_config *config, char *out, size_t size)
 {
     const char *host = config->remote_host != NULL ? config->remote_host : "";
+    bool bare_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
     if (config->remote_port != 0)
-        snprintf(out, size, "%s:%u", host, config->remote_port);
+        snprintf(out, size, bare_ipv6 ? "[%s]:%u" : "%s:%u", host, config->remote_port);
     else
         snprintf(out, size, "%s", host[0] != '\0' ? host : "(defined in otoroshi target)");
 }
@@ -301,39 +277,31 @@ static struct udp_ports *ports_new(struct loop *loop, const struct tunnel_config
     return ports;
 }
 
-enum udp_ports_result udp_ports_start(struct udp_ports **out, struct loop *loop,
-                                      const struct tunnel_config *config, const struct log *log,
-                                      char *error, size_t error_size)
+struct udp_ports *udp_ports_start(struct loop *loop, const struct tunnel_config *config,
+                                  const struct log *log, struct start_failure *failure)
 {
     static const struct udp_socket_events socket_events = {
         .datagrams = on_datagrams, .delivered = on_delivered, .overflow = on_overflow};
-    enum udp_ports_result result = UDP_PORTS_NO_RESOURCES;
     struct udp_ports *ports = ports_new(loop, config, log);
-    *out = NULL;
-    snprintf(error, error_size, "out of memory or descriptors");
+    start_failure_set(failure, START_NO_RESOURCES, "out of memory or descriptors");
     if (ports == NULL)
-        return result;
-
-    result = UDP_PORTS_BAD_FILE;
-    if (make_targets(ports, error, error_size) != 0)
+        return NULL;
+    if (make_targets(ports, failure) != 0)
         goto fail;
-    result = UDP_PORTS_CANNOT_BIND;
     ports->socket = udp_socket_open(loop, config->local_host, config->local_port, &socket_events,
-                                    ports, error, error_size);
+                                    ports, failure);
     if (ports->socket == NULL)
         goto fail;
-    result = UDP_PORTS_NO_RESOURCES;
     if (loop_on_signal(loop, on_signal, ports) != 0 ||
         loop_add_hook(loop, before_sleep, ports) != 0)
         goto fail;
     announce(ports);
     udp_tunnel_start(ports->tunnel, loop_now_us());
-    *out = ports;
-    return UDP_PORTS_OK;
+    return ports;
 
 fail:
     udp_ports_free(ports);
-    return result;
+    return NULL;
 }
 
 void udp_ports_free(struct udp_ports *ports)

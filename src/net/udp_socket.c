@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -95,8 +96,16 @@ static socklen_t address_to_socket(union socket_address *out, const struct addre
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* The counter is the socket's total, modulo 2^32. */
-static void note_overflow(struct udp_socket *udp, struct msghdr *header)
+/* The kernel's count is the socket's total, modulo 2^32. */
+static void note_overflow(struct udp_socket *udp, uint32_t total)
+{
+    if (total != udp->overflow_seen)
+        udp->events->overflow(udp->context, total - udp->overflow_seen);
+    udp->overflow_seen = total;
+}
+
+/* The count as it was when this datagram was queued. */
+static void read_overflow(struct udp_socket *udp, struct msghdr *header)
 {
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
          part = CMSG_NXTHDR(header, part)) {
@@ -104,10 +113,16 @@ static void note_overflow(struct udp_socket *udp, struct msghdr *header)
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SO_RXQ_OVFL)
             continue;
         memcpy(&total, CMSG_DATA(part), sizeof total);
-        if (total != udp->overflow_seen)
-            udp->events->overflow(udp->context, total - udp->overflow_seen);
-        udp->overflow_seen = total;
+        note_overflow(udp, total);
     }
+}
+
+void udp_socket_check_overflow(struct udp_socket *udp)
+{
+    uint32_t memory[SK_MEMINFO_VARS];
+    socklen_t size = sizeof memory;
+    if (getsockopt(udp->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && size == sizeof memory)
+        note_overflow(udp, memory[SK_MEMINFO_DROPS]);
 }
 
 static void reset_lengths(struct udp_socket *udp, size_t used)
@@ -129,7 +144,7 @@ static bool receive_batch(struct udp_socket *udp)
         batch[i].payload = udp->in.vectors[i].iov_base;
         batch[i].size = udp->in.headers[i].msg_len;
     }
-    note_overflow(udp, &udp->in.headers[count - 1].msg_hdr);
+    read_overflow(udp, &udp->in.headers[count - 1].msg_hdr);
     reset_lengths(udp, (size_t)count);
     udp->events->datagrams(udp->context, batch, (size_t)count);
     return count == UDP_SOCKET_BATCH;
@@ -138,9 +153,23 @@ static bool receive_batch(struct udp_socket *udp)
 static void readable(void *context)
 {
     struct udp_socket *udp = context;
-    for (int i = 0; i < BATCHES_PER_TURN && udp->reading; i++)
-        if (!receive_batch(udp))
-            return;
+    for (int i = 0; i < BATCHES_PER_TURN && udp->reading; i++) {
+        if (receive_batch(udp))
+            continue;
+        if (i > 0) /* the end of a burst: what was dropped behind its last datagram */
+            udp_socket_check_overflow(udp);
+        return;
+    }
+}
+
+/* The socket was destroyed under us (ss -K). There is no tunnel without it. */
+static void gone(void *context)
+{
+    struct udp_socket *udp = context;
+    udp->watch = NULL;
+    udp->reading = false;
+    log_write(loop_log(udp->loop), LOG_LEVEL_ERROR, "The local socket was closed by the system");
+    loop_fail(udp->loop);
 }
 
 void udp_socket_stop_reading(struct udp_socket *udp)
@@ -247,31 +276,46 @@ static int bind_socket(struct udp_socket *udp, const struct addrinfo *address)
     if (udp->ipv6)
         setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    return bind(udp->fd, address->ai_addr, address->ai_addrlen);
+    if (bind(udp->fd, address->ai_addr, address->ai_addrlen) == 0)
+        return 0;
+    int reason = errno;
+    close(udp->fd);
+    udp->fd = -1;
+    errno = reason;
+    return -1;
 }
 
-static int resolve_and_bind(struct udp_socket *udp, const char *host, uint16_t port, char *error,
-                            size_t error_size)
+static enum start_failure_kind kind_of_errno(int reason)
+{
+    bool resources = reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == ENOBUFS;
+    return resources ? START_NO_RESOURCES : START_CANNOT_BIND;
+}
+
+/* The first of the name's addresses that can be bound. */
+static int resolve_and_bind(struct udp_socket *udp, const char *host, uint16_t port,
+                            struct start_failure *failure)
 {
     char service[8];
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
     struct addrinfo *list = NULL;
     snprintf(service, sizeof service, "%u", port);
     int status = getaddrinfo(host, service, &hints, &list);
-    if (status != 0) {
-        snprintf(error, error_size, "%s", gai_strerror(status));
-        return -1;
-    }
-    int bound = bind_socket(udp, list);
+    if (status != 0)
+        return start_failure_set(failure,
+                                 status == EAI_MEMORY ? START_NO_RESOURCES : START_CANNOT_BIND,
+                                 "%s", gai_strerror(status));
+    int bound = -1;
+    for (const struct addrinfo *one = list; one != NULL && bound != 0; one = one->ai_next)
+        bound = bind_socket(udp, one);
     if (bound != 0)
-        snprintf(error, error_size, "%s", strerror(errno));
+        start_failure_set(failure, kind_of_errno(errno), "%s", strerror(errno));
     freeaddrinfo(list);
     return bound;
 }
 
 static int start_reading(struct udp_socket *udp)
 {
-    static const struct loop_watch_events events = {.readable = readable};
+    static const struct loop_watch_events events = {.readable = readable, .gone = gone};
     for (size_t i = 0; i < UDP_SOCKET_BATCH; i++) {
         udp->in.headers[i].msg_hdr.msg_control = udp->control[i];
         udp->in.headers[i].msg_hdr.msg_controllen = CONTROL_BYTES;
@@ -286,22 +330,22 @@ static int start_reading(struct udp_socket *udp)
 
 struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t port,
                                    const struct udp_socket_events *events, void *context,
-                                   char *error, size_t error_size)
+                                   struct start_failure *failure)
 {
     struct udp_socket *udp = calloc(1, sizeof *udp);
     if (udp == NULL) {
-        snprintf(error, error_size, "out of memory");
+        start_failure_set(failure, START_NO_RESOURCES, "out of memory");
         return NULL;
     }
     udp->loop = loop;
     udp->events = events;
     udp->context = context;
     udp->fd = -1;
-    if (resolve_and_bind(udp, host, port, error, error_size) != 0)
+    if (resolve_and_bind(udp, host, port, failure) != 0)
         goto fail;
     enlarge_receive_buffer(udp);
     if (batch_init(&udp->in) != 0 || batch_init(&udp->out) != 0 || start_reading(udp) != 0) {
-        snprintf(error, error_size, "out of memory or descriptors");
+        start_failure_set(failure, START_NO_RESOURCES, "out of memory or descriptors");
         goto fail;
     }
     return udp;

@@ -24,6 +24,28 @@ void websocket_set_timer(struct websocket *websocket, int64_t after_us)
         loop_timer_set(websocket->timer, loop_now_us() + after_us);
 }
 
+static void hide(char *text, const char *secret)
+{
+    enum { SHORTEST = 4 }; /* below it words would be torn, and nothing is protected */
+    static const char mark[] = "***";
+    size_t size = secret == NULL ? 0 : strlen(secret);
+    char *found;
+    if (size < SHORTEST)
+        return;
+    while ((found = strstr(text, secret)) != NULL) {
+        memcpy(found, mark, sizeof mark - 1);
+        memmove(found + sizeof mark - 1, found + size, strlen(found + size) + 1);
+    }
+}
+
+/* What the peer says may repeat what it was sent. */
+static void hide_credentials(const struct upgrade_request *request, char *text)
+{
+    if (request->credential != UPGRADE_BASIC)
+        hide(text, request->first);
+    hide(text, request->second);
+}
+
 void websocket_set_end(struct websocket *websocket, enum connection_end_kind kind, uint16_t status,
                        const char *detail, size_t detail_size)
 {
@@ -32,6 +54,7 @@ void websocket_set_end(struct websocket *websocket, enum connection_end_kind kin
         return;
     *end = (struct connection_end){.kind = kind, .status = status};
     snprintf(end->detail, sizeof end->detail, "%.*s", (int)detail_size, detail);
+    hide_credentials(websocket->target->request, end->detail);
 }
 
 void websocket_finish_noted(struct websocket *websocket)

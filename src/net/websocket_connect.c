@@ -456,30 +456,30 @@ static struct tls_handshake *find_handshake(void *context, const SSL *ssl)
     return NULL;
 }
 
-static int prepare_tls(struct websocket_target *target, char *error, size_t error_size)
+static int prepare_tls(struct websocket_target *target, struct start_failure *failure)
 {
     if (!target->config->tls)
         return 0;
     target->finder = (struct tls_handshake_finder){find_handshake, target};
-    target->tls = tls_context_new(target->config, target->host, &target->finder, error, error_size);
+    target->tls = tls_context_new(target->config, target->host, &target->finder, failure);
     return target->tls == NULL ? -1 : 0;
 }
 
 struct websocket_target *websocket_target_new(struct loop *loop, const struct tunnel_config *config,
                                               const struct gateway_host *host,
-                                              const struct upgrade_request *request, char *error,
-                                              size_t error_size)
+                                              const struct upgrade_request *request,
+                                              struct start_failure *failure)
 {
     struct websocket_target *target = calloc(1, sizeof *target);
     if (target == NULL) {
-        snprintf(error, error_size, "out of memory");
+        start_failure_set(failure, START_NO_RESOURCES, "out of memory");
         return NULL;
     }
     target->loop = loop;
     target->config = config;
     target->host = host;
     target->request = request;
-    if (prepare_tls(target, error, error_size) != 0)
+    if (prepare_tls(target, failure) != 0)
         goto fail_target;
 
     struct lws_context_creation_info info = {
@@ -492,7 +492,8 @@ struct websocket_target *websocket_target_new(struct loop *loop, const struct tu
         .connect_timeout_secs = LOOP_LIBRARY_TIMEOUT_S};
     target->vhost = lws_create_vhost(loop_lws_context(loop), &info);
     if (target->vhost == NULL) {
-        snprintf(error, error_size, "cannot set up a connection to %s", host->text);
+        start_failure_set(failure, START_NO_RESOURCES, "cannot set up a connection to %s",
+                          host->text);
         goto fail_tls;
     }
     return target;

@@ -16,6 +16,16 @@ static size_t sequence_length(uint8_t lead)
     return lead < 0xF0 ? 3 : 4;
 }
 
+/* U+200E, U+200F, U+202A..U+202E, U+2066..U+2069: they change the direction of what stands around
+ * them, so that a line reads as another than it is. */
+static bool turns_text(const uint8_t sequence[3])
+{
+    unsigned code =
+        (sequence[0] & 0x0FU) << 12 | (sequence[1] & 0x3FU) << 6 | (sequence[2] & 0x3FU);
+    return code == 0x200E || code == 0x200F || (code >= 0x202A && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
 /* Bytes of the printable character at `text`, or 0 where its first byte has to be escaped. */
 static size_t printable_length(const char *text, size_t available)
 {
@@ -29,7 +39,7 @@ static size_t printable_length(const char *text, size_t available)
     /* U+0080..U+009F: C1, where terminals have a second escape character. */
     if (lead == 0xC2 && (uint8_t)text[1] < 0xA0)
         return 0;
-    return length;
+    return length == 3 && turns_text((const uint8_t *)text) ? 0 : length;
 }
 
 static void write_escaped(char out[4], uint8_t byte)

@@ -1,6 +1,8 @@
 #include "otoroshictl/ops/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -74,6 +76,22 @@ static size_t message_length(const char *message, int formatted)
     return length;
 }
 
+/* A log that cannot be written must not stop the tunnel, and there is nowhere to tell it: a line
+ * for which a full pipe or a stopped terminal has no room is lost. A pipe that polls as writable
+ * takes PIPE_BUF bytes without blocking. */
+static void write_line(int fd, char *line, size_t length)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
+        return;
+    if (length > PIPE_BUF) {
+        length = PIPE_BUF;
+        line[length - 1] = '\n';
+    }
+    while (write(fd, line, length) < 0 && errno == EINTR)
+        ;
+}
+
 void log_vwrite(const struct log *log, enum log_level level, const char *format, va_list arguments)
 {
     char message[MESSAGE_MAX_BYTES + 2]; /* the first byte cut away tells where a character ends */
@@ -89,9 +107,7 @@ void log_vwrite(const struct log *log, enum log_level level, const char *format,
     length += escape_text(line + length, sizeof(line) - length - 1, message,
                           message_length(message, formatted));
     line[length++] = '\n';
-    /* A log that cannot be written must not stop the tunnel, and there is nowhere to tell it. */
-    while (write(log->fd, line, length) < 0 && errno == EINTR)
-        ;
+    write_line(log->fd, line, length);
     errno = saved_errno;
 }
 

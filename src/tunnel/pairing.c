@@ -18,11 +18,19 @@ static uint32_t waiting_with(const struct pairing *pairing, const struct pairing
     return pairing->waiting_clients + (share_of(pairing, share) == 0 ? 1 : 0);
 }
 
+/* A window that Otoroshi would never let run full is a promise that the gateway is another one,
+ * which pairs by content. */
+static bool pairs_by_position(const struct pairing_rules *rules)
+{
+    return rules->window != 0 && rules->window <= PAIRING_WINDOW_ALONE;
+}
+
 static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules *rules)
 {
-    if (rules->window_given)
-        return rules->window == 0 ? UINT32_MAX : rules->window;
-    return waiting_clients > 1 ? PAIRING_WINDOW_SEVERAL : PAIRING_WINDOW_ALONE;
+    uint32_t alone = rules->window == 0 ? UINT32_MAX : rules->window;
+    if (waiting_clients < 2 || !pairs_by_position(rules) || alone < PAIRING_WINDOW_SEVERAL)
+        return alone;
+    return PAIRING_WINDOW_SEVERAL;
 }
 
 enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct pairing_share *share,
@@ -58,7 +66,7 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
     pairing->unanswered++;
     if (window_full(pairing, rules))
         pairing->progress_us = now_us;
-    if (!rules->window_given && share->unanswered > PAIRING_WINDOW_SEVERAL) {
+    if (pairs_by_position(rules) && share->unanswered > PAIRING_WINDOW_SEVERAL) {
         pairing->crowded = true;
         pairing->crowded_by = share;
     }
@@ -104,8 +112,7 @@ void pairing_forget(struct pairing *pairing, struct pairing_share *share)
  * only silence tells that something is wrong, not that some datagram is always under way. */
 static int64_t overdue_since(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    bool unlimited = rules->window_given && rules->window == 0;
-    return unlimited ? pairing->progress_us : pairing->waiting_since_us;
+    return rules->window == 0 ? pairing->progress_us : pairing->waiting_since_us;
 }
 
 enum pairing_state pairing_check(const struct pairing *pairing, const struct pairing_rules *rules,

@@ -16,7 +16,7 @@
 enum {
     NONE = -1,
     /* Stopping: this long for what is queued; closing then takes a second at most. */
-    STOP_DRAIN_US = 800 * 1000,
+    STOP_DRAIN_US = 600 * 1000,
 };
 
 enum connection_state {
@@ -90,21 +90,6 @@ static void report(const struct udp_tunnel *tunnel, enum report_level level, con
     tunnel->ports->report(tunnel->ports->net, level, message);
 }
 
-static void drop(struct udp_tunnel *tunnel, enum direction direction, enum drop_reason reason,
-                 int64_t now_us)
-{
-    uint64_t held_back;
-    tunnel->counters.direction[direction].dropped[reason]++;
-    if (!limited_report_due(&tunnel->drop_reports[direction][reason], now_us, &held_back))
-        return;
-    char more[64] = "";
-    if (held_back > 0)
-        snprintf(more, sizeof more, " (and %" PRIu64 " more since the last such line)", held_back);
-    report(tunnel, REPORT_WARN, "Dropped a %s: it %s [%s]%s",
-           direction == DIRECTION_OUT ? "datagram from a local client" : "reply from the gateway",
-           drop_reason_text(reason), drop_reason_label(reason), more);
-}
-
 /* ---- the one timer -------------------------------------------------------------------------- */
 
 static void schedule(struct udp_tunnel *tunnel, int64_t at_us)
@@ -113,6 +98,58 @@ static void schedule(struct udp_tunnel *tunnel, int64_t at_us)
         return;
     tunnel->timer_us = at_us;
     tunnel->ports->set_timer(tunnel->ports->net, at_us);
+}
+
+/* ---- drops ---------------------------------------------------------------------------------- */
+
+static void report_drops(struct udp_tunnel *tunnel, enum direction direction,
+                         enum drop_reason reason, uint64_t count)
+{
+    bool out = direction == DIRECTION_OUT;
+    report(tunnel, REPORT_WARN, "Dropped %" PRIu64 " %s%s: it %s [%s]", count,
+           out ? "datagram" : "repl",
+           out ? (count == 1 ? " from a local client" : "s from local clients")
+               : (count == 1 ? "y from the gateway" : "ies from the gateway"),
+           drop_reason_text(reason), drop_reason_label(reason));
+}
+
+/* Told at the first, then at most once a minute with the number since; what cannot be mended by
+ * watching (an application that sends what cannot be carried) is told once. */
+static bool told_once(enum direction direction, enum drop_reason reason)
+{
+    return direction == DIRECTION_OUT && (reason == DROP_EMPTY || reason == DROP_OVERSIZE);
+}
+
+static void drop(struct udp_tunnel *tunnel, enum direction direction, enum drop_reason reason,
+                 int64_t now_us)
+{
+    uint64_t held_back;
+    struct limited_report *last = &tunnel->drop_reports[direction][reason];
+    tunnel->counters.direction[direction].dropped[reason]++;
+    if (last->last_us != 0 && told_once(direction, reason))
+        return;
+    if (limited_report_due(last, now_us, &held_back))
+        report_drops(tunnel, direction, reason, held_back + 1);
+    else
+        schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
+}
+
+/* Drops that were counted but not told yet, and whose minute is over by `now_us`. */
+static void report_held_back(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    for (int direction = 0; direction < DIRECTION_COUNT; direction++)
+        for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
+            struct limited_report *last = &tunnel->drop_reports[direction][reason];
+            uint64_t count = last->unwritten;
+            if (count == 0)
+                continue;
+            if (now_us < last->last_us + LIMITED_REPORT_INTERVAL_US) {
+                schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
+                continue;
+            }
+            *last = (struct limited_report){.last_us = now_us};
+            report_drops(tunnel, (enum direction)direction, (enum drop_reason)reason, count);
+        }
 }
 
 /* ---- opening, replacing and closing connections --------------------------------------------- */
@@ -184,7 +221,7 @@ static void connect_again(struct udp_tunnel *tunnel, int64_t now_us)
 
 static void renew(struct udp_tunnel *tunnel, enum renewal_cause cause, int64_t now_us)
 {
-    if (tunnel->opening != NONE || tunnel->next_attempt_us != INT64_MAX || tunnel->stopping)
+    if (tunnel->opening != NONE || tunnel->next_attempt_us != INT64_MAX)
         return;
     tunnel->renewal_cause = cause;
     report(tunnel, REPORT_DEBUG, "Renewing the WebSocket (%s)", renewal_cause_label(cause));
@@ -194,7 +231,7 @@ static void renew(struct udp_tunnel *tunnel, enum renewal_cause cause, int64_t n
 static void drain_connection(struct udp_tunnel *tunnel, int index, int64_t now_us)
 {
     struct connection *connection = &tunnel->connections[index];
-    if (connection->pairing.unanswered == 0) {
+    if (connection->pairing.unanswered == 0 || tunnel->stopping) {
         close_connection(tunnel, index);
         return;
     }
@@ -535,7 +572,9 @@ static void connection_failed(struct udp_tunnel *tunnel, int index,
     tunnel->opening = NONE;
     tunnel->counters.connects_failed++;
     tunnel->host = (was.host + 1) % tunnel->config->host_count;
-    if (!tunnel->stopping)
+    if (tunnel->stopping)
+        tunnel->stop_deadline_us = now_us; /* there is no time to try again */
+    else
         plan_attempt(tunnel, end, &was, now_us);
 }
 
@@ -593,15 +632,19 @@ static void check_stopped(struct udp_tunnel *tunnel)
     if (tunnel->stopped)
         return;
     tunnel->stopped = true;
+    report_held_back(tunnel, INT64_MAX);
     tunnel->ports->stopped(tunnel->ports->net);
 }
 
-/* While stopping: once nothing is queued, or can go any more, or the time is up, closes. */
+/* While stopping nobody waits for replies: what a full window holds back goes on a fresh
+ * WebSocket. Once nothing is queued, or can go any more, or the time is up, closes. */
 static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us)
 {
     bool hopeless = tunnel->active == NONE && tunnel->opening == NONE;
     bool late = now_us >= tunnel->stop_deadline_us;
     if (send_queue_count(tunnel->queue) > 0 && !hopeless && !late) {
+        if (tunnel->active != NONE)
+            renew(tunnel, RENEWAL_WINDOW, now_us);
         schedule(tunnel, tunnel->stop_deadline_us);
         return;
     }
@@ -613,6 +656,7 @@ static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us)
 
 void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 {
+    report(tunnel, REPORT_INFO, "Stopping: closing the WebSocket tunnel ...");
     tunnel->stopping = true;
     tunnel->next_attempt_us = INT64_MAX;
     tunnel->stop_deadline_us = now_us + STOP_DRAIN_US;
@@ -625,6 +669,7 @@ void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 void udp_tunnel_on_timer(struct udp_tunnel *tunnel, int64_t now_us)
 {
     tunnel->timer_us = INT64_MAX;
+    report_held_back(tunnel, now_us);
     forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
     check_active(tunnel, now_us);
@@ -654,6 +699,7 @@ void udp_tunnel_start(struct udp_tunnel *tunnel, int64_t now_us)
 
 void udp_tunnel_renew(struct udp_tunnel *tunnel, int64_t now_us)
 {
+    report(tunnel, REPORT_INFO, "Renewing the WebSocket tunnel ...");
     if (tunnel->opening == NONE) /* now, not when a failed attempt's pause is over */
         tunnel->next_attempt_us = INT64_MAX;
     if (tunnel->active != NONE)
@@ -686,7 +732,6 @@ struct udp_tunnel *udp_tunnel_new(const struct tunnel_config *config,
     tunnel->config = config;
     tunnel->ports = ports;
     tunnel->rules = (struct pairing_rules){.window = config->window,
-                                           .window_given = config->window_given,
                                            .reply_timeout_us = config->reply_timeout_us};
     tunnel->reconnect_policy = (struct reconnect_policy){
         .delay_us = config->reconnect_delay_us, .max_delay_us = config->reconnect_max_delay_us};

@@ -7,9 +7,8 @@ import pytest
 
 from support import websocket
 from support.hostile_peer import reply_text
+from support.traffic import LARGEST, ask
 from support.tunnel import drop_reasons
-
-LARGEST = 65_507
 
 # Reason, then what is wrong with it.
 NOT_EVEN_JSON = [
@@ -90,8 +89,7 @@ class Conversation:
     def __init__(self, tunnel, connection):
         self.tunnel, self.connection = tunnel, connection
         self.client = tunnel.client()
-        self.client.send(b"question")
-        self.asked = connection.read_datagram()
+        self.asked = ask(self.client, connection)
 
     def send(self, text, opcode=websocket.BINARY):
         self.connection.send_frame(opcode, text)
@@ -210,8 +208,7 @@ def test_reply_through_a_dual_stack_socket_goes_only_to_who_has_sent(start_tunne
     tunnel = start_tunnel(peer, "--local-host", "::")
     connection = peer.accept()
     client = tunnel.client("127.0.0.1")
-    client.send(b"question")
-    asked = connection.read_datagram()
+    asked = ask(client, connection)
     data = base64.b64encode(b"x").decode()
     text = json.dumps({"port": asked.port, "address": address, "data": data})
     connection.send_frame(websocket.BINARY, text.encode())
@@ -226,8 +223,7 @@ def test_quiet_client_is_forgotten_and_its_late_reply_dropped(start_tunnel, peer
     tunnel = start_tunnel(peer, "--client-timeout", "1s")
     connection = peer.accept()
     client = tunnel.client()
-    client.send(b"question")
-    asked = connection.read_datagram()
+    asked = ask(client, connection)
     connection.reply(asked, b"in time")
     assert client.receive() == b"in time"
     tunnel.wait_for_counters(lambda counters: counters["clients"] == 0, "no client is known")

@@ -7,21 +7,15 @@ import pytest
 
 from support import websocket
 from support.hostile_peer import reply_text
+from support.traffic import LARGEST, ask, numbered, read_payloads, send_all
 
 # From the smallest to the largest that UDP over IPv4 carries, around an Ethernet packet, a jumbo
 # frame and the limit of Otoroshi's optional listener.
-SIZES = [1, 1472, 9000, 49_100, 65_507]
-LARGEST = 65_507
+SIZES = [1, 1472, 9000, 49_100, LARGEST]
 
 
 def payload_of(size):
     return random.Random(size).randbytes(size)
-
-
-def ask(client, connection, payload=b"question"):
-    """A client's datagram, as the peer sees it."""
-    client.send(payload)
-    return connection.read_datagram()
 
 
 # Out
@@ -69,10 +63,8 @@ def test_datagram_goes_out_byte_for_byte(tunnel, connection, size):
 
 def test_datagrams_of_one_client_keep_their_order(tunnel, connection):
     client = tunnel.client()
-    sent = [b"%d" % number for number in range(31)]
-    for payload in sent:
-        client.send(payload)
-    assert [asked.payload for asked in connection.read_datagrams(31)] == sent
+    send_all(client, numbered(31))
+    assert read_payloads(connection, 31) == numbered(31)
 
 
 def test_empty_datagram_is_dropped_and_counted(tunnel, connection):
@@ -207,7 +199,7 @@ def test_reply_that_comes_byte_by_byte_is_delivered(tunnel, connection):
 def test_replies_in_one_segment_are_all_delivered_in_order(tunnel, connection):
     client = tunnel.client()
     asked = ask(client, connection)
-    sent = [b"%d" % number for number in range(100)]
+    sent = numbered(100)
     connection.send(
         b"".join(websocket.frame(websocket.BINARY, reply_text(asked, payload)) for payload in sent)
     )

@@ -1,20 +1,8 @@
 """What waits while no connection is up: bounded in number and age, in order, every drop counted."""
 
+from support.traffic import LARGEST, numbered, read_payloads, send_all
 from support.tunnel import drop_reasons
 from support.waiting import let_age
-
-
-def numbered(count, start=0):
-    return [b"%d" % number for number in range(start, start + count)]
-
-
-def send_all(client, payloads):
-    for payload in payloads:
-        client.send(payload)
-
-
-def payloads(connection, count):
-    return [asked.payload for asked in connection.read_datagrams(count)]
 
 
 def test_datagrams_wait_for_the_first_connection_in_order(start_held):
@@ -22,7 +10,7 @@ def test_datagrams_wait_for_the_first_connection_in_order(start_held):
     send_all(tunnel.client(), numbered(20))
     tunnel.wait_for_counters(lambda counters: counters["queue_datagrams"] == 20, "20 in the queue")
     connection.upgrade()
-    assert payloads(connection, 20) == numbered(20)
+    assert read_payloads(connection, 20) == numbered(20)
     tunnel.wait_for_counters(lambda counters: counters["queue_datagrams"] == 0, "an empty queue")
 
 
@@ -35,7 +23,7 @@ def test_datagrams_wait_for_the_next_connection_in_order(start_tunnel, peer):
     send_all(tunnel.client(), numbered(5))
     tunnel.wait_for_counters(lambda counters: counters["queue_datagrams"] == 5, "5 in the queue")
     second.upgrade()
-    assert payloads(second, 5) == numbered(5)
+    assert read_payloads(second, 5) == numbered(5)
 
 
 def test_replies_reach_the_clients_that_waited(start_held):
@@ -58,7 +46,7 @@ def test_full_queue_drops_the_oldest_and_counts_them(start_held):
     assert drop_reasons(counters, "out") == {"queue_full": 2}
     assert counters["queue_datagrams"] == 4
     connection.upgrade()
-    assert payloads(connection, 4) == numbered(4, start=2)
+    assert read_payloads(connection, 4) == numbered(4, start=2)
 
 
 def test_default_queue_holds_1024(start_held):
@@ -82,19 +70,19 @@ def test_datagram_older_than_its_age_is_dropped_and_a_younger_one_sent(start_hel
     client.send(b"young")
     tunnel.wait_for_received("out", 3)
     connection.upgrade()
-    assert payloads(connection, 1) == [b"young"]
+    assert read_payloads(connection, 1) == [b"young"]
     assert drop_reasons(tunnel.counters(), "out") == {"queue_age": 2}
 
 
 def test_largest_datagrams_wait_whole(start_held):
     tunnel, connection = start_held()
     client = tunnel.client()
-    sent = [bytes([number]) * 65_507 for number in range(8)]
+    sent = [bytes([number]) * LARGEST for number in range(8)]
     for number, payload in enumerate(sent):
         client.send(payload)
         tunnel.wait_for_received("out", number + 1)
     connection.upgrade()
-    assert payloads(connection, 8) == sent
+    assert read_payloads(connection, 8) == sent
 
 
 def test_peer_that_stops_reading_fills_the_queue_and_not_the_memory(start_tunnel, peer):

@@ -1,5 +1,6 @@
 """An unclean WebSocket is replaced, the new one first; nothing is lost or misrouted for good."""
 
+from support.traffic import numbered, send_all
 from support.tunnel import drop_reasons
 from support.waiting import wait_until
 
@@ -8,10 +9,6 @@ NEVER = "1h"
 
 def renewals(counters):
     return {cause: n for cause, n in counters["renewals_total"].items() if n}
-
-
-def numbered(count):
-    return [b"%d" % number for number in range(count)]
 
 
 def start_with_one_unanswered(start_tunnel, peer, *options):
@@ -104,8 +101,7 @@ def test_full_window_brings_a_new_websocket_and_nothing_is_lost(start_tunnel, pe
     first = peer.accept()
     tunnel.wait_connected()
     client = tunnel.client()
-    for payload in numbered(70):
-        client.send(payload)
+    send_all(client, numbered(70))
     sent = [asked.payload for asked in first.read_datagrams(31)]
     second = peer.accept()
     sent += [asked.payload for asked in second.read_datagrams(31)]
@@ -123,8 +119,7 @@ def test_websocket_with_a_full_window_is_closed_while_the_gateway_still_reads(st
     first = peer.accept()
     tunnel.wait_connected()
     client = tunnel.client()
-    for payload in numbered(40):
-        client.send(payload)
+    send_all(client, numbered(40))
     peer.accept()
     frames, close = first.read_until_close()
     assert (len(frames), close.close_code) == (31, 1000)
@@ -192,7 +187,6 @@ def test_31_unanswered_do_not_stall_the_gateway(start_gateway, start_tunnel, sta
     gateway = start_gateway("--remote", f"{silent.host}:{silent.port}")
     tunnel = start_tunnel(gateway).wait_connected()
     client = tunnel.client()
-    for payload in numbered(120):
-        client.send(payload)
+    send_all(client, numbered(120))
     wait_until(lambda: len(arrived) == 120, "all 120 datagrams at the remote")
     assert sorted(arrived) == sorted(numbered(120))

@@ -2,14 +2,10 @@
 
 import pytest
 
+from support.traffic import numbered, send_all
 from support.tunnel import drop_reasons
 
 ALONE, SEVERAL = 31, 8
-
-
-def send_numbered(client, count, start=0):
-    for number in range(start, start + count):
-        client.send(b"%d" % number)
 
 
 def assert_stays_at(connection, peer, count):
@@ -24,7 +20,7 @@ def assert_stays_at(connection, peer, count):
 
 def test_one_client_may_have_31_unanswered(start_held, peer):
     tunnel, connection = start_held()
-    send_numbered(tunnel.client(), 100)
+    send_all(tunnel.client(), numbered(100))
     tunnel.wait_for_received("out", 100)
     connection.upgrade()
     assert_stays_at(connection, peer, ALONE)
@@ -48,7 +44,7 @@ def test_several_clients_may_have_8_unanswered(start_held, peer):
 @pytest.mark.parametrize("window", [1, 5, 40])
 def test_window_can_be_chosen(start_held, peer, window):
     tunnel, connection = start_held("--window", window)
-    send_numbered(tunnel.client(), 50)
+    send_all(tunnel.client(), numbered(50))
     tunnel.wait_for_received("out", 50)
     connection.upgrade()
     assert_stays_at(connection, peer, window)
@@ -56,7 +52,7 @@ def test_window_can_be_chosen(start_held, peer, window):
 
 def test_window_of_0_is_no_limit(start_held):
     tunnel, connection = start_held("--window", "0")
-    send_numbered(tunnel.client(), 200)
+    send_all(tunnel.client(), numbered(200))
     tunnel.wait_for_received("out", 200)
     connection.upgrade()
     connection.read_datagrams(200)
@@ -79,7 +75,7 @@ def test_one_more_reply_lets_one_more_go(start_held, clients, window):
 def test_every_datagram_goes_out_in_order_as_replies_come(start_held):
     tunnel, connection = start_held()
     client = tunnel.client()
-    send_numbered(client, 200)
+    send_all(client, numbered(200))
     tunnel.wait_for_received("out", 200)
     connection.upgrade()
     for number in range(200):
@@ -106,11 +102,11 @@ def test_replies_of_all_clients_count(start_tunnel, peer):
 
 def test_what_waits_behind_the_window_is_dropped_when_too_old(start_held, peer):
     tunnel, connection = start_held("--queue-age", "200ms", "--window", "4")
-    send_numbered(tunnel.client(), 4)
+    send_all(tunnel.client(), numbered(4))
     tunnel.wait_for_received("out", 4)
     connection.upgrade()
     connection.read_datagrams(4)
-    send_numbered(tunnel.client(), 3)
+    send_all(tunnel.client(), numbered(3))
     counters = tunnel.wait_for_dropped("out", 3)
     assert drop_reasons(counters, "out") == {"queue_age": 3}
 
@@ -125,7 +121,7 @@ def test_second_client_after_a_crowd_goes_on_a_fresh_websocket(start_tunnel, pee
     old = peer.accept()
     tunnel.wait_connected()
     crowd, second = tunnel.client(), tunnel.client()
-    send_numbered(crowd, SEVERAL + 2)
+    send_all(crowd, numbered(SEVERAL + 2))
     asked = old.read_datagrams(SEVERAL + 2)
     if answered:
         for datagram in asked:
@@ -144,7 +140,7 @@ def test_second_client_after_8_of_the_first_stays_on_the_websocket(start_tunnel,
     tunnel = start_tunnel(peer)
     connection = peer.accept()
     first, second = tunnel.client(), tunnel.client()
-    send_numbered(first, SEVERAL - 1)
+    send_all(first, numbered(SEVERAL - 1))
     connection.read_datagrams(SEVERAL - 1)
     second.send(b"second client")
     assert connection.read_datagram().payload == b"second client"
@@ -155,7 +151,7 @@ def test_first_client_keeps_its_answers_while_the_second_is_moved(start_tunnel, 
     old = peer.accept()
     tunnel.wait_connected()
     first, second = tunnel.client(), tunnel.client()
-    send_numbered(first, SEVERAL + 2)
+    send_all(first, numbered(SEVERAL + 2))
     asked = old.read_datagrams(SEVERAL + 2)
     second.send(b"second client")
     fresh = peer.accept()

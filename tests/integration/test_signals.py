@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from support.hostile_peer import server_context
+from support.traffic import numbered, read_payloads, send_all
 from support.tunnel import clean_environment, drop_reasons, option_words, tool_command
 from support.udp import UdpClient
 from support.waiting import DEADLINE, wait_until
@@ -103,9 +104,8 @@ def test_what_is_queued_is_sent_before_the_close(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--window", "4")
     connection = peer.accept()
     client = tunnel.client()
-    sent = [b"%d" % number for number in range(10)]
-    for payload in sent:
-        client.send(payload)
+    sent = numbered(10)
+    send_all(client, sent)
     asked = connection.read_datagrams(4)
     tunnel.wait_for_received("out", 10)
     tunnel.send_signal(signal.SIGTERM)
@@ -120,12 +120,29 @@ def test_what_is_queued_is_sent_before_the_close(start_tunnel, peer):
     assert tunnel.wait() == 0
 
 
+def test_more_than_a_window_goes_out_before_the_end_though_nobody_answers(start_tunnel, peer):
+    tunnel = start_tunnel(peer)
+    first = peer.accept()
+    tunnel.wait_connected()
+    send_all(tunnel.client(), numbered(40))
+    tunnel.wait_for_received("out", 40)
+    tunnel.send_signal(signal.SIGTERM)
+    sent = read_payloads(first, 31)
+    second = peer.accept()
+    sent += read_payloads(second, 9)
+    assert sent == numbered(40)
+    for connection in (first, second):
+        frames, close = connection.read_until_close()
+        assert (frames, close.close_code) == ([], 1000)
+        connection.close()
+    assert tunnel.wait() == 0
+
+
 def test_stop_does_not_wait_for_answers_that_never_come(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--window", "4", "--queue-age", NEVER)
     connection = peer.accept()
     client = tunnel.client()
-    for number in range(10):
-        client.send(b"%d" % number)
+    send_all(client, numbered(10))
     connection.read_datagrams(4)
     tunnel.wait_for_received("out", 10)
     assert tunnel.stop() == 0
@@ -135,8 +152,7 @@ def test_second_signal_ends_at_once_with_its_own_status(start_tunnel, peer):
     tunnel = start_tunnel(peer, "--window", "1", "--queue-age", NEVER)
     connection = peer.accept()
     client = tunnel.client()
-    for number in range(10):
-        client.send(b"%d" % number)
+    send_all(client, numbered(10))
     connection.read_datagram()
     tunnel.wait_for_received("out", 10)
     # Both are there when the process goes on, so that the first can't have been the end of it.

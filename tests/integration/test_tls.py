@@ -5,7 +5,12 @@ import ssl
 
 import pytest
 
+from support.certificates import encrypted_key
 from support.hostile_peer import NamedGateway, server_context
+from support.process import run_on_terminal
+from support.tunnel import clean_environment, option_words, tool_command
+
+USAGE = 2
 
 
 @pytest.fixture
@@ -139,6 +144,17 @@ def test_client_certificate_is_shown_when_asked_for(
     connection = peer.accept()
     assert connection.client_certificate()["subject"] == ((("commonName", "client"),),)
     tunnel.wait_connected()
+
+
+def test_encrypted_key_is_refused_at_the_start_and_nothing_is_asked(certificates, trust):
+    client = certificates["client"]
+    options = ["--tls-cert-file", client.chain, "--tls-key-file", encrypted_key(client, "x1y2z3")]
+    status, shown = run_on_terminal(
+        [*tool_command(), "udp-tunnel", *option_words("gateway.test", [*trust, *options])],
+        clean_environment(),
+    )
+    assert (status, "encrypted" in shown) == (USAGE, True), shown
+    assert "pass phrase" not in shown
 
 
 # Refused

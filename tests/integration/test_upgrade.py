@@ -1,6 +1,7 @@
 """The HTTP request that opens the WebSocket, and what is made of every answer to it."""
 
 import base64
+import re
 import socket
 
 import pytest
@@ -170,6 +171,18 @@ def test_redirect_is_told_and_never_followed(start_tunnel, peer, start_peer, sta
     # The next attempt goes to the old place; by then the new one would have been asked.
     assert peer.accept_request().request.one("Host") == peer.authority
     assert not elsewhere.has_connection()
+
+
+@pytest.mark.parametrize("size", [198, 199, 200, 4000])
+def test_long_target_of_a_redirect_is_told_without_its_query(start_tunnel, peer, size):
+    tunnel = start_tunnel(peer)
+    target = "http://elsewhere.example/".ljust(size, "x")
+    peer.accept_request().refuse("302 Found", f"Location: {target}?pappsToken=of-somebody")
+    error = tunnel.wait_for_error("HTTP 302")
+    named = re.search(r"http://elsewhere\.example/x*", error)[0]
+    assert len(named) >= 150
+    assert target.startswith(named)
+    assert "of-somebody" not in error and "?" not in error
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

@@ -82,7 +82,6 @@ static int end_session(struct lws *wsi)
 static int tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                            size_t size)
 {
-    (void)size;
     switch (reason) {
     case LWS_CALLBACK_HTTP:
         return admit(wsi, false);
@@ -95,6 +94,9 @@ static int tunnel_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
         return begin_session(wsi, user);
     case LWS_CALLBACK_CLOSED:
         return end_session(wsi);
+    case LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION:
+        /* `size` is what OpenSSL makes of the certificate; 0 from here would overrule it. */
+        return size == 0;
     default:
         return 0;
     }

@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char program[] = "otoroshi-dev-gateway";
@@ -176,7 +177,7 @@ static bool set_idle_timeout(struct gateway_config *config, const char *value)
     ROW("tls-key", "FILE", set_tls_key, "and this key")                                           \
     ROW("tls-client-ca", "FILE", set_tls_client_ca, "ask clients for a certificate of this CA")   \
     ROW("remote", "HOST:PORT", set_remote, "forward here, whatever the query says")               \
-    ROW("apikey", "ID:SECRET", set_apikey, "admit this API key")                                  \
+    ROW("apikey", "ID:SECRET", set_apikey, "admit this API key (or " OPTIONS_APIKEY_VARIABLE ")") \
     ROW("bearer", "TOKEN", set_bearer, "admit this bearer token")                                 \
     ROW("session", "TOKEN", set_session, "admit this session token (pappsToken)")                 \
     ROW("require-host", "NAME", set_required_host, "404 for any other Host")                      \
@@ -260,6 +261,17 @@ static enum options_outcome take_option(struct gateway_config *config, int value
     return OPTIONS_RUN;
 }
 
+/* The environment is for the process's owner alone to read, arguments are for everybody. */
+static enum options_outcome read_environment(struct gateway_config *config)
+{
+    const char *apikey = getenv(OPTIONS_APIKEY_VARIABLE);
+
+    if (config->apikey != NULL || apikey == NULL || apikey[0] == '\0')
+        return OPTIONS_RUN;
+    return set_apikey(config, apikey) ? OPTIONS_RUN
+                                      : bad_usage("bad value of ", OPTIONS_APIKEY_VARIABLE);
+}
+
 static enum options_outcome check_together(const struct gateway_config *config)
 {
     if ((config->tls_cert_file == NULL) != (config->tls_key_file == NULL))
@@ -286,5 +298,6 @@ enum options_outcome options_parse(struct gateway_config *config, int argc, char
         return outcome;
     if (optind < argc)
         return bad_usage("unexpected argument ", argv[optind]);
-    return check_together(config);
+    outcome = read_environment(config);
+    return outcome == OPTIONS_RUN ? check_together(config) : outcome;
 }

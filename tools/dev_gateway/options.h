@@ -10,7 +10,10 @@ enum options_outcome {
     OPTIONS_BAD,  /* the error and the usage line are on standard error */
 };
 
-/* Strings in *config point into argv. */
+/* Holds ID:SECRET where --apikey is not given. */
+#define OPTIONS_APIKEY_VARIABLE "OTOROSHI_DEV_GATEWAY_APIKEY"
+
+/* Strings in *config point into argv or the environment. */
 enum options_outcome options_parse(struct gateway_config *config, int argc, char **argv);
 
 #endif

@@ -13,18 +13,19 @@
 
 struct loop;
 
-/* NULL when out of memory or descriptors. Blocks the signals that loop_on_signal() will deliver
- * (SIGINT, SIGTERM, SIGHUP, SIGUSR1) and ignores SIGPIPE, so it comes before any thread. The
- * library's own log goes to `log` at debug level. */
+/* NULL when out of memory or descriptors. Ignores SIGPIPE. The library's own log goes to `log` at
+ * debug level. */
 struct loop *loop_new(const struct log *log);
 void loop_free(struct loop *loop);
 
 /* The log given to loop_new(). */
 const struct log *loop_log(const struct loop *loop);
 
-/* Runs until loop_stop(); returns at the end of the turn in which that was called. */
-void loop_run(struct loop *loop);
+/* Runs until loop_stop(); returns 0 at the end of the turn in which that was called, -1 after
+ * loop_fail() or where the library's loop fails. */
+int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+void loop_fail(struct loop *loop);
 
 /* Microseconds of a clock that never jumps and counts suspended time (CLOCK_BOOTTIME). */
 int64_t loop_now_us(void);
@@ -48,7 +49,8 @@ struct loop_watch;
 struct loop_watch_events {
     void (*readable)(void *context);
     void (*writable)(void *context);
-    /* The descriptor hung up or failed; it is closed and the watch is gone after this. */
+    /* The descriptor hung up or failed; it is closed and the watch is gone after this. Never NULL.
+     */
     void (*gone)(void *context);
 };
 /* Takes ownership of `fd`, which is closed with the watch. NULL (and fd closed) on failure. */
@@ -63,7 +65,9 @@ void loop_watch_free(struct loop_watch *watch);
 typedef void loop_hook(void *context);
 int loop_add_hook(struct loop *loop, loop_hook *hook, void *context);
 
-/* One handler for all signals. A second SIGINT or SIGTERM exits at once with 128 + its number. */
+/* One handler for SIGINT, SIGTERM, SIGHUP and SIGUSR1, which are blocked from here on: before the
+ * first thread, after whatever may block at the start. A second SIGINT or SIGTERM exits at once
+ * with 128 + its number. */
 typedef void loop_signal_handler(void *context, int signal_number);
 int loop_on_signal(struct loop *loop, loop_signal_handler *handler, void *context);
 

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <stddef.h>
 
+#include "otoroshictl/net/start_failure.h"
 #include "otoroshictl/tunnel/config.h"
 
 /* What a handshake leaves behind for the message about its failure. */
@@ -26,11 +27,11 @@ struct tls_handshake_finder {
     void *context;
 };
 
-/* For connections to `host`. NULL with the reason in `error` (a file that cannot be read, a key
+/* For connections to `host`. NULL with the reason in *failure (a file that cannot be read, a key
  * that does not fit its certificate). `config`, `host` and `finder` outlive the context, which is
  * the caller's: SSL_CTX_free(). */
 SSL_CTX *tls_context_new(const struct tunnel_config *config, const struct gateway_host *host,
-                         const struct tls_handshake_finder *finder, char *error, size_t error_size);
+                         const struct tls_handshake_finder *finder, struct start_failure *failure);
 
 /* The name that the certificate must show and that is sent as SNI. */
 const char *tls_expected_name(const struct tunnel_config *config, const struct gateway_host *host);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "otoroshictl/net/loop.h"
+#include "otoroshictl/net/start_failure.h"
 #include "otoroshictl/tunnel/udp_tunnel.h"
 
 enum { UDP_SOCKET_BATCH = 64 };
@@ -24,14 +25,18 @@ struct udp_socket_events {
 struct udp_socket;
 
 /* Binds `host` (IPv4, IPv6 or a name; "::" is dual-stack) and `port` (0: the kernel's choice).
- * NULL with the reason in `error`. */
+ * NULL with the reason in *failure. */
 struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t port,
                                    const struct udp_socket_events *events, void *context,
-                                   char *error, size_t error_size);
+                                   struct start_failure *failure);
 void udp_socket_free(struct udp_socket *udp);
 
 /* Stops reading for good; sending goes on. */
 void udp_socket_stop_reading(struct udp_socket *udp);
+
+/* Asks the kernel how many datagrams it has dropped so far; events->overflow() is told what is new.
+ * The end of a burst needs it: a datagram tells only of drops before it. */
+void udp_socket_check_overflow(struct udp_socket *udp);
 
 /* "127.0.0.1:1053", "[::1]:1053": what is really bound. */
 void udp_socket_name(const struct udp_socket *udp, char *out, size_t size);

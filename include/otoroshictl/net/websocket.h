@@ -1,10 +1,9 @@
 /* One client WebSocket to the gateway: name lookup, TCP, TLS, upgrade, messages, close.
  *
- * libwebsockets connects, does TLS and the upgrade; after that received bytes are read by this
- * module in bulk and parsed by codec/ws_frame.h, since the library hands each byte through a
- * state machine. Where the gateway's first bytes came together with its 101 answer they are in
- * the library's hands already, and that connection is read by the library. Nothing of this shows
- * to the caller. */
+ * libwebsockets connects, does TLS, sends the request and runs the loop. The gateway's answer and
+ * all that follows is read and written by this module, in bulk, through codec/http_response.h and
+ * codec/ws_frame.h: the library hands each received byte through a state machine, and is less
+ * strict than RFC 6455 asks. Nothing of this shows to the caller. */
 #ifndef OTOROSHICTL_NET_WEBSOCKET_H
 #define OTOROSHICTL_NET_WEBSOCKET_H
 
@@ -14,6 +13,7 @@
 
 #include "otoroshictl/codec/upgrade.h"
 #include "otoroshictl/net/loop.h"
+#include "otoroshictl/net/start_failure.h"
 #include "otoroshictl/tunnel/config.h"
 #include "otoroshictl/tunnel/connection_end.h"
 
@@ -28,11 +28,11 @@ enum {
 struct websocket_target;
 
 /* `config`, `host` and `request` (and what they point to) outlive the target. NULL with the reason
- * in `error`. */
+ * in *failure. */
 struct websocket_target *websocket_target_new(struct loop *loop, const struct tunnel_config *config,
                                               const struct gateway_host *host,
-                                              const struct upgrade_request *request, char *error,
-                                              size_t error_size);
+                                              const struct upgrade_request *request,
+                                              struct start_failure *failure);
 /* After its connections. */
 void websocket_target_free(struct websocket_target *target);
 

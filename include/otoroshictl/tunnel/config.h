@@ -60,7 +60,6 @@ struct tunnel_config {
     int64_t reconnect_max_delay_us; /* >= reconnect_delay_us */
 
     uint32_t window;   /* most unanswered datagrams on a WebSocket; 0: no limit */
-    bool window_given; /* false: the default, which falls to 8 while several clients wait */
     int64_t client_timeout_us;
     int64_t reply_timeout_us;
     uint32_t queue_size; /* datagrams */

@@ -17,8 +17,10 @@ enum {
 };
 
 struct pairing_rules {
-    uint32_t window;   /* what the user asked for; 0: no limit */
-    bool window_given; /* false: the two defaults above */
+    /* Most unanswered datagrams; 0: no limit. Up to PAIRING_WINDOW_ALONE the gateway is taken to
+     * pair by position: while several clients wait at most PAIRING_WINDOW_SEVERAL go, and a
+     * WebSocket that had more of one client is renewed before another's datagram. */
+    uint32_t window;
     int64_t reply_timeout_us;
 };
 

@@ -72,6 +72,13 @@ class CertificateAuthority:
         return Certificate(chain, key)
 
 
+def encrypted_key(certificate, passphrase):
+    """The certificate's key under a passphrase, in a file beside it."""
+    file = certificate.key.with_suffix(".encrypted.key")
+    _openssl("pkey", "-in", certificate.key, "-aes256", "-passout", f"pass:{passphrase}", "-out", file)
+    return file
+
+
 def self_signed(directory, alternatives):
     """A certificate that vouches for itself."""
     chain, key = directory / "self-signed.pem", directory / "self-signed.key"

@@ -1,6 +1,9 @@
 """Child processes whose output is read as it comes and which never outlive the test."""
 
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -111,3 +114,29 @@ class Process:
     def assert_no_sanitizer_report(self):
         found = _SANITIZER_REPORT.search(self.log)
         assert not found, f"{self.name} was reported by a sanitizer: {found.group()}"
+
+
+def run_on_terminal(command, environment=None):
+    """Exit status and output of a program with a terminal on which nobody types."""
+    terminal, for_child = pty.openpty()
+    child = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *map(str, command)],
+        stdin=for_child,
+        stdout=for_child,
+        stderr=for_child,
+        env=environment,
+    )
+    os.close(for_child)
+    output = b""
+    try:
+        end = time.monotonic() + DEADLINE
+        while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+            try:
+                output += os.read(terminal, 65536)
+            except OSError:  # EIO: the last one to have it open has gone
+                return child.wait(DEADLINE), output.decode()
+        raise AssertionError(f"no end within {DEADLINE:g} s; so far: {output!r}")
+    finally:
+        child.kill()
+        child.wait()
+        os.close(terminal)

@@ -58,7 +58,6 @@ static void defaults_are_those_of_the_page(void **state)
     assert_int_equal(line.config.reconnect_delay_us, 2000000);
     assert_int_equal(line.config.reconnect_max_delay_us, 2000000);
     assert_int_equal(line.config.window, 31);
-    assert_false(line.config.window_given);
     assert_int_equal(line.config.client_timeout_us, 60000000);
     assert_int_equal(line.config.reply_timeout_us, 5000000);
     assert_int_equal(line.config.queue_size, 1024);
@@ -85,7 +84,7 @@ static void values_of_the_command_line_are_stored(void **state)
     assert_int_equal(line.config.access_type, ACCESS_APIKEY);
     assert_string_equal(line.config.apikey_client_id, "id");
     assert_string_equal(line.config.apikey_client_secret, "s:1");
-    assert_true(line.config.window_given);
+    assert_int_equal(line.config.window, 31);
     assert_int_equal(line.config.keepalive_us, 0);
     assert_int_equal(line.config.reconnect_delay_us, 250000);
     assert_int_equal(line.config.reconnect_max_delay_us, 60000000);
@@ -406,7 +405,6 @@ static void every_option_can_be_a_variable(void **state)
     assert_string_equal(line.config.hosts[0].name, "env.test");
     assert_true(line.config.tls);
     assert_int_equal(line.config.window, 3);
-    assert_true(line.config.window_given);
     assert_int_equal(line.config.verbosity, VERBOSITY_QUIET);
     command_line_free(&line);
 }
@@ -476,6 +474,73 @@ static void help_has_no_variable(void **state)
     command_line_free(&line);
 }
 
+static void variable_that_is_no_option_is_told_with_the_nearest(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *told;
+    } rows[] = {
+        {"OTOROSHICTL_BEARER_TOKN", ", did you mean 'OTOROSHICTL_BEARER_TOKEN'?"},
+        {"OTOROSHICTL_LOCALPORT", ", did you mean 'OTOROSHICTL_LOCAL_PORT'?"},
+        {"OTOROSHICTL_local_port", ""},
+        {"OTOROSHICTL_COLOUR_OF_THE_LOG", ""},
+        {"OTOROSHICTL_", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char told[256];
+
+        setenv(rows[i].name, "x1y2z3", 1);
+        READ_WITH(&line, "--remote-port", "9");
+        unsetenv(rows[i].name);
+        assert_int_equal(line.outcome, PARSE_RUN);
+        snprintf(told, sizeof(told),
+                 "warning: the environment variable '%s' is of no option and ignored%s\n",
+                 rows[i].name, rows[i].told);
+        assert_string_equal(line.err.text, told);
+        command_line_free(&line);
+    }
+}
+
+static void variables_that_are_not_for_options_are_left_alone(void **state)
+{
+    static const char *const names[] = {"OTOROSHICTL_LOG_STYLE", "OTOROSHICTL_TEST_SLOWDOWN",
+                                        "OTOROSHICTL_TEST", "OTOROSHICTL", "OTOROSHICTLX_LOCAL"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        setenv(names[i], "auto", 1);
+        READ_WITH(&line, "--remote-port", "9");
+        unsetenv(names[i]);
+        assert_accepted();
+        command_line_free(&line);
+    }
+}
+
+static void variable_that_is_no_option_cannot_drive_the_terminal(void **state)
+{
+    (void)state;
+    setenv("OTOROSHICTL_\x1b[2J", "1", 1);
+    READ_WITH(&line, "--remote-port", "9");
+    unsetenv("OTOROSHICTL_\x1b[2J");
+    assert_null(strchr(line.err.text, '\x1b'));
+    assert_non_null(strstr(line.err.text, "'OTOROSHICTL_\\x1b[2J'"));
+    command_line_free(&line);
+}
+
+static void proxies_that_libwebsockets_would_follow_are_forgotten(void **state)
+{
+    (void)state;
+    setenv("http_proxy", "http://127.0.0.1:9", 1);
+    setenv("socks_proxy", "127.0.0.1:9", 1);
+    READ_WITH(&line, "--remote-port", "9");
+    assert_accepted();
+    assert_null(getenv("http_proxy"));
+    assert_null(getenv("socks_proxy"));
+    command_line_free(&line);
+}
+
 static void option_of_another_tunnel_is_unknown(void **state)
 {
     (void)state;
@@ -535,6 +600,10 @@ int main(void)
         TEST(bad_variable_is_refused_by_its_name),
         TEST(variables_that_exclude_each_other_are_refused),
         TEST(help_has_no_variable),
+        TEST(variable_that_is_no_option_is_told_with_the_nearest),
+        TEST(variables_that_are_not_for_options_are_left_alone),
+        TEST(variable_that_is_no_option_cannot_drive_the_terminal),
+        TEST(proxies_that_libwebsockets_would_follow_are_forgotten),
         TEST(option_of_another_tunnel_is_unknown),
         TEST(empty_configuration_can_be_freed),
     };

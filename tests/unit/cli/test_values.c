@@ -369,6 +369,8 @@ static void values_are_checked_as_their_option_asks(void **state)
                {"connect-timeout", "0", "more than 0"},
                {"reconnect-delay", "0ms", "more than 0"},
                {"queue-age", "5 s", "250ms"},
+               {"keepalive", "32768", "at most 32767s"},
+               {"keepalive", "10h", "at most 32767s"},
                {"remote-host", "", "empty"},
                {"remote-host", "a\nb", "control"},
                {"bearer-token", "", "empty"},
@@ -399,6 +401,16 @@ static void keepalive_alone_may_be_zero(void **state)
     (void)state;
     assert_int_equal(value_store(&config, row_of("keepalive"), "0", &why), VALUE_STORED);
     assert_int_equal(config.keepalive_us, 0);
+}
+
+static void keepalive_is_at_most_what_the_kernel_takes(void **state)
+{
+    struct tunnel_config config = {.keepalive_us = 5};
+    struct reason why;
+
+    (void)state;
+    assert_int_equal(value_store(&config, row_of("keepalive"), "32767", &why), VALUE_STORED);
+    assert_int_equal(config.keepalive_us, INT64_C(32767000000));
 }
 
 static void server_name_may_be_an_address(void **state)
@@ -445,6 +457,7 @@ int main(void)
         cmocka_unit_test(local_host_is_stored_as_it_can_be_bound),
         cmocka_unit_test(values_are_checked_as_their_option_asks),
         cmocka_unit_test(keepalive_alone_may_be_zero),
+        cmocka_unit_test(keepalive_is_at_most_what_the_kernel_takes),
         cmocka_unit_test(server_name_may_be_an_address),
         cmocka_unit_test(hosts_are_added_up_to_the_limit),
     };

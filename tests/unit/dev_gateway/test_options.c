@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <stdlib.h>
 
 #include "cmocka_all.h"
 #include "options.h"
@@ -92,6 +93,24 @@ static void values_arrive_in_the_configuration(void **state)
     assert_int_equal(config.close_code, 1001);
 }
 
+static void api_key_may_come_from_the_environment(void **state)
+{
+    struct gateway_config config;
+
+    (void)state;
+    setenv(OPTIONS_APIKEY_VARIABLE, "env:secret", 1);
+    assert_int_equal(parse(&config, "--reflect", NULL), OPTIONS_RUN);
+    assert_string_equal(config.apikey, "env:secret");
+    assert_int_equal(parse(&config, "--apikey", "word:secret"), OPTIONS_RUN);
+    assert_string_equal(config.apikey, "word:secret");
+    setenv(OPTIONS_APIKEY_VARIABLE, "no-colon", 1);
+    assert_int_equal(parse(&config, "--reflect", NULL), OPTIONS_BAD);
+    setenv(OPTIONS_APIKEY_VARIABLE, "", 1);
+    assert_int_equal(parse(&config, "--reflect", NULL), OPTIONS_RUN);
+    assert_null(config.apikey);
+    unsetenv(OPTIONS_APIKEY_VARIABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +120,7 @@ int main(void)
         cmocka_unit_test(endpoints_are_parsed_strictly),
         cmocka_unit_test(bad_values_are_refused),
         cmocka_unit_test(values_arrive_in_the_configuration),
+        cmocka_unit_test(api_key_may_come_from_the_environment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

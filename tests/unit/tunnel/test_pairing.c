@@ -11,8 +11,7 @@
 enum { MS = 1000, NOW_US = 1000 * 1000 * MS, REPLY_TIMEOUT_US = 5000 * MS, CLIENTS = 4 };
 
 static const struct pairing_rules by_default = {.window = 31, .reply_timeout_us = REPLY_TIMEOUT_US};
-static const struct pairing_rules unlimited = {
-    .window = 0, .window_given = true, .reply_timeout_us = REPLY_TIMEOUT_US};
+static const struct pairing_rules unlimited = {.window = 0, .reply_timeout_us = REPLY_TIMEOUT_US};
 
 /* A WebSocket and its clients. */
 struct scene {
@@ -131,13 +130,13 @@ static void window_grows_again_when_one_client_is_left(void **state)
     assert_int_equal(fill(&scene, 0, 100), 24);
 }
 
-static void asked_window_holds_for_one_and_for_several(void **state)
+static void window_of_8_or_less_or_above_31_holds_for_one_and_for_several(void **state)
 {
     (void)state;
-    static const uint32_t windows[] = {1, 2, 8, 9, 31, 100, 1024};
+    static const uint32_t windows[] = {1, 2, 4, 7, 8, 32, 64, 1024};
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
-        const struct pairing_rules rules = {
-            .window = windows[i], .window_given = true, .reply_timeout_us = REPLY_TIMEOUT_US};
+        const struct pairing_rules rules = {.window = windows[i],
+                                            .reply_timeout_us = REPLY_TIMEOUT_US};
         struct scene alone = scene_of(&rules);
         struct scene together = scene_of(&rules);
         assert_int_equal(fill(&alone, 0, 2000), windows[i]);
@@ -145,6 +144,23 @@ static void asked_window_holds_for_one_and_for_several(void **state)
         for (uint32_t j = 0; j < windows[i]; j++)
             assert_int_equal(fill(&together, j % CLIENTS, 1), 1);
         assert_int_equal(judge(&together, 0), PAIRING_WAIT);
+    }
+}
+
+static void window_from_9_to_31_is_8_for_several(void **state)
+{
+    (void)state;
+    static const uint32_t windows[] = {9, 20, 30, 31};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        const struct pairing_rules rules = {.window = windows[i],
+                                            .reply_timeout_us = REPLY_TIMEOUT_US};
+        struct scene alone = scene_of(&rules);
+        struct scene together = scene_of(&rules);
+        assert_int_equal(fill(&alone, 0, 2000), windows[i]);
+        for (uint32_t j = 0; j < 8; j++)
+            assert_int_equal(fill(&together, j % CLIENTS, 1), 1);
+        for (size_t client = 0; client < CLIENTS; client++)
+            assert_int_equal(judge(&together, client), PAIRING_WAIT);
     }
 }
 
@@ -187,14 +203,34 @@ static void crowd_of_a_forgotten_client_keeps_everybody_off(void **state)
     assert_int_equal(judge(&scene, 1), PAIRING_RENEW);
 }
 
-static void asked_window_makes_no_crowd(void **state)
+static void window_up_to_31_makes_a_crowd_at_9(void **state)
 {
     (void)state;
-    const struct pairing_rules rules = {
-        .window = 31, .window_given = true, .reply_timeout_us = REPLY_TIMEOUT_US};
-    struct scene scene = scene_of(&rules);
-    sent(&scene, 0, 30);
-    assert_int_equal(judge(&scene, 1), PAIRING_SEND);
+    static const uint32_t windows[] = {9, 20, 31};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        const struct pairing_rules rules = {.window = windows[i],
+                                            .reply_timeout_us = REPLY_TIMEOUT_US};
+        struct scene scene = scene_of(&rules);
+        sent(&scene, 0, 8);
+        assert_int_equal(judge(&scene, 1), PAIRING_WAIT);
+        sent(&scene, 0, 1);
+        assert_int_equal(judge(&scene, 1), PAIRING_RENEW);
+    }
+}
+
+static void window_above_31_or_none_makes_no_crowd(void **state)
+{
+    (void)state;
+    static const uint32_t windows[] = {0, 32, 64, 1024};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        const struct pairing_rules rules = {.window = windows[i],
+                                            .reply_timeout_us = REPLY_TIMEOUT_US};
+        struct scene scene = scene_of(&rules);
+        sent(&scene, 0, 31);
+        assert_int_equal(judge(&scene, 1), PAIRING_SEND);
+        answered(&scene, 0, 31);
+        assert_int_equal(judge(&scene, 1), PAIRING_SEND);
+    }
 }
 
 /* ---- whose they are ------------------------------------------------------------------------- */
@@ -375,8 +411,7 @@ static void reply_shows_that_a_full_window_is_not_stuck(void **state)
 static void window_of_one_is_stuck_after_250_ms(void **state)
 {
     (void)state;
-    const struct pairing_rules rules = {
-        .window = 1, .window_given = true, .reply_timeout_us = REPLY_TIMEOUT_US};
+    const struct pairing_rules rules = {.window = 1, .reply_timeout_us = REPLY_TIMEOUT_US};
     struct scene scene = scene_of(&rules);
     sent(&scene, 0, 1);
     assert_int_equal(check(&scene, NOW_US + 250 * MS), PAIRING_STUCK);
@@ -422,12 +457,14 @@ int main(void)
         cmocka_unit_test(reply_makes_room),
         cmocka_unit_test(reply_makes_room_for_another_client),
         cmocka_unit_test(window_grows_again_when_one_client_is_left),
-        cmocka_unit_test(asked_window_holds_for_one_and_for_several),
+        cmocka_unit_test(window_of_8_or_less_or_above_31_holds_for_one_and_for_several),
         cmocka_unit_test(window_0_is_no_limit),
         cmocka_unit_test(ninth_unanswered_of_one_client_keeps_others_off),
         cmocka_unit_test(crowd_keeps_others_off_even_once_it_is_answered),
         cmocka_unit_test(crowd_of_a_forgotten_client_keeps_everybody_off),
-        cmocka_unit_test(asked_window_makes_no_crowd),
+        cmocka_unit_test(window_from_9_to_31_is_8_for_several),
+        cmocka_unit_test(window_up_to_31_makes_a_crowd_at_9),
+        cmocka_unit_test(window_above_31_or_none_makes_no_crowd),
         cmocka_unit_test(fresh_websocket_starts_empty_for_every_client),
         cmocka_unit_test(clients_are_counted_once),
         cmocka_unit_test(reply_to_nobody_known_still_uses_up_one),

@@ -303,19 +303,18 @@ static void window_bounds_what_is_unanswered(void **state)
 {
     (void)state;
     static const struct {
-        bool given;
         uint32_t window;
         uint16_t clients;
         size_t sent;
     } rows[] = {
-        {false, 31, 1, 31},    {false, 31, 2, 8},  {false, 31, 40, 8},   {true, 1, 1, 1},
-        {true, 1, 2, 1},       {true, 5, 3, 5},    {true, 31, 2, 31},    {true, 1024, 1, 1024},
-        {true, 1024, 9, 1024}, {true, 0, 1, 2000}, {true, 0, 100, 2000},
+        {31, 1, 31}, {31, 2, 8},    {31, 40, 8},     {20, 1, 20},     {20, 2, 8},
+        {1, 1, 1},   {1, 2, 1},     {4, 1, 4},       {5, 3, 5},       {8, 2, 8},
+        {32, 2, 32}, {64, 1, 64},   {64, 2, 64},     {1024, 1, 1024}, {1024, 9, 1024},
+        {0, 1, 2000}, {0, 100, 2000},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct tunnel_config config = fake_config();
         config.window = rows[i].window;
-        config.window_given = rows[i].given;
         config.queue_size = 3000;
         struct fake *const fake = fake_connected(&config);
         for (uint16_t j = 0; j < 2000; j++)
