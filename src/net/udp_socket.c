@@ -16,7 +16,7 @@ enum {
     SLOT_BYTES = 65536, /* a power of two above any UDP payload */
     BATCHES_PER_TURN = 4,
     RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024,
-    CONTROL_BYTES = 64, /* CMSG_SPACE(sizeof(uint32_t)) and some room */
+    CONTROL_BYTES = 128, /* CMSG_SPACE() of the drop counter and of an in6_pktinfo, with room */
 };
 
 union socket_address {
@@ -30,6 +30,7 @@ union socket_address {
 struct batch {
     struct mmsghdr headers[UDP_SOCKET_BATCH];
     struct iovec vectors[UDP_SOCKET_BATCH];
+    _Alignas(struct cmsghdr) char control[UDP_SOCKET_BATCH][CONTROL_BYTES];
     union socket_address addresses[UDP_SOCKET_BATCH];
     uint8_t *payloads;
 };
@@ -41,10 +42,10 @@ struct udp_socket {
     void *context;
     int fd;
     bool ipv6;
+    bool wildcard; /* bound to every address: a reply has to name the one that was asked */
     bool reading;
     uint32_t overflow_seen;
     struct batch in;
-    char control[UDP_SOCKET_BATCH][CONTROL_BYTES];
     struct batch out;
     size_t pending;
 };
@@ -104,25 +105,42 @@ static void note_overflow(struct udp_socket *udp, uint32_t total)
     udp->overflow_seen = total;
 }
 
-/* The count as it was when this datagram was queued. */
-static void read_overflow(struct udp_socket *udp, struct msghdr *header)
-{
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
-         part = CMSG_NXTHDR(header, part)) {
-        uint32_t total;
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SO_RXQ_OVFL)
-            continue;
-        memcpy(&total, CMSG_DATA(part), sizeof total);
-        note_overflow(udp, total);
-    }
-}
-
 void udp_socket_check_overflow(struct udp_socket *udp)
 {
     uint32_t memory[SK_MEMINFO_VARS];
     socklen_t size = sizeof memory;
     if (getsockopt(udp->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && size == sizeof memory)
         note_overflow(udp, memory[SK_MEMINFO_DROPS]);
+}
+
+static void read_local_v6(struct address *client, const struct in6_addr *local)
+{
+    if (IN6_IS_ADDR_V4MAPPED(local))
+        memcpy(client->local, &local->s6_addr[12], 4);
+    else if (!IN6_IS_ADDR_MULTICAST(local))
+        memcpy(client->local, local, 16);
+}
+
+/* What the kernel tells beside a datagram: where it was sent to, and how many were dropped before
+ * it was queued. */
+static void read_control(struct udp_socket *udp, struct msghdr *header, struct address *client)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL;
+         part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t total;
+            memcpy(&total, CMSG_DATA(part), sizeof total);
+            note_overflow(udp, total);
+        } else if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(part), sizeof info);
+            memcpy(client->local, &info.ipi_spec_dst, 4);
+        } else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(part), sizeof info);
+            read_local_v6(client, &info.ipi6_addr);
+        }
+    }
 }
 
 static void reset_lengths(struct udp_socket *udp, size_t used)
@@ -143,8 +161,8 @@ static bool receive_batch(struct udp_socket *udp)
         address_from_socket(&batch[i].client, &udp->in.addresses[i]);
         batch[i].payload = udp->in.vectors[i].iov_base;
         batch[i].size = udp->in.headers[i].msg_len;
+        read_control(udp, &udp->in.headers[i].msg_hdr, &batch[i].client);
     }
-    read_overflow(udp, &udp->in.headers[count - 1].msg_hdr);
     reset_lengths(udp, (size_t)count);
     udp->events->datagrams(udp->context, batch, (size_t)count);
     return count == UDP_SOCKET_BATCH;
@@ -188,12 +206,50 @@ uint8_t *udp_socket_reserve(struct udp_socket *udp)
     return udp->out.vectors[udp->pending].iov_base;
 }
 
+static void add_control(struct msghdr *header, int level, int type, const void *data, size_t size)
+{
+    header->msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *part = CMSG_FIRSTHDR(header);
+    part->cmsg_level = level;
+    part->cmsg_type = type;
+    part->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(part), data, size);
+}
+
+/* A reply comes from the address that was asked, or its client would not take it. */
+static void set_source(const struct udp_socket *udp, struct msghdr *header, char *control,
+                       const struct address *client)
+{
+    static const uint8_t unknown[16];
+    header->msg_control = NULL;
+    header->msg_controllen = 0;
+    if (!udp->wildcard || memcmp(client->local, unknown, sizeof unknown) == 0)
+        return;
+    header->msg_control = control;
+    if (!udp->ipv6) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, client->local, 4);
+        add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+        return;
+    }
+    struct in6_pktinfo info = {.ipi6_ifindex = client->scope_id};
+    if (client->family == ADDRESS_IPV4) {
+        info.ipi6_addr.s6_addr[10] = 0xff;
+        info.ipi6_addr.s6_addr[11] = 0xff;
+        memcpy(&info.ipi6_addr.s6_addr[12], client->local, 4);
+    } else {
+        memcpy(&info.ipi6_addr, client->local, 16);
+    }
+    add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+}
+
 void udp_socket_commit(struct udp_socket *udp, const struct address *client, size_t size)
 {
     size_t slot = udp->pending++;
     udp->out.vectors[slot].iov_len = size;
     udp->out.headers[slot].msg_hdr.msg_namelen =
         address_to_socket(&udp->out.addresses[slot], client, udp->ipv6);
+    set_source(udp, &udp->out.headers[slot].msg_hdr, udp->out.control[slot], client);
 }
 
 void udp_socket_flush(struct udp_socket *udp)
@@ -265,6 +321,15 @@ static void enlarge_receive_buffer(const struct udp_socket *udp)
                   got / 2 / 1024, wanted / 1024);
 }
 
+static bool is_wildcard(const struct addrinfo *address)
+{
+    union socket_address bound = {0};
+    memcpy(&bound, address->ai_addr,
+           address->ai_addrlen < sizeof bound ? address->ai_addrlen : sizeof bound);
+    return address->ai_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&bound.v6.sin6_addr)
+                                          : bound.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 static int bind_socket(struct udp_socket *udp, const struct addrinfo *address)
 {
     const int on = 1;
@@ -276,6 +341,10 @@ static int bind_socket(struct udp_socket *udp, const struct addrinfo *address)
     if (udp->ipv6)
         setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+    udp->wildcard = is_wildcard(address);
+    if (udp->wildcard)
+        setsockopt(udp->fd, udp->ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                   udp->ipv6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on);
     if (bind(udp->fd, address->ai_addr, address->ai_addrlen) == 0)
         return 0;
     int reason = errno;
@@ -317,7 +386,7 @@ static int start_reading(struct udp_socket *udp)
 {
     static const struct loop_watch_events events = {.readable = readable, .gone = gone};
     for (size_t i = 0; i < UDP_SOCKET_BATCH; i++) {
-        udp->in.headers[i].msg_hdr.msg_control = udp->control[i];
+        udp->in.headers[i].msg_hdr.msg_control = udp->in.control[i];
         udp->in.headers[i].msg_hdr.msg_controllen = CONTROL_BYTES;
     }
     int watched_fd = dup(udp->fd);

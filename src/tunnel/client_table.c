@@ -143,7 +143,7 @@ struct client *client_table_touch(struct client_table *table, const struct addre
         client = add(table, address, hash);
     if (client == NULL)
         return NULL;
-    client->address.scope_id = address->scope_id;
+    client->address = *address; /* the parts that are not its identity may be new */
     mark_seen(table, client, now_us);
     return client;
 }

@@ -16,10 +16,12 @@ enum address_family {
 };
 
 struct address {
-    uint8_t ip[16];    /* network order; IPv4 uses the first four bytes, the rest is zero */
-    uint32_t scope_id; /* IPv6 link-local interface, else 0; not part of the identity */
-    uint16_t port;     /* host order */
-    uint8_t family;    /* enum address_family */
+    uint8_t ip[16]; /* network order; IPv4 uses the first four bytes, the rest is zero */
+    uint16_t port;  /* host order */
+    uint8_t family; /* enum address_family */
+    /* Not part of the identity; what a reply to it needs: */
+    uint8_t local[16]; /* the address it sent to, where the socket has many; else zero */
+    uint32_t scope_id; /* IPv6 link-local interface, else 0 */
 };
 
 /* Room for the longest literal and its terminating NUL. */
@@ -30,10 +32,10 @@ size_t address_format(const struct address *address, char text[ADDRESS_TEXT_SIZE
 
 /* Reads an IP literal of exactly `length` bytes: dotted quad without leading zeros, or RFC 4291
  * text. IPv4-mapped IPv6 becomes IPv4. Zones, brackets, names and embedded NULs are refused.
- * Leaves the port and scope 0. */
+ * Leaves all else 0. */
 bool address_parse(struct address *out, const char *text, size_t length);
 
-/* Same family, IP and port; the scope is not compared. */
+/* Same family, IP and port; nothing else is compared. */
 bool address_equal(const struct address *a, const struct address *b);
 
 #endif
