@@ -13,21 +13,20 @@ add_library(deps::websockets ALIAS PkgConfig::LWS)
 function(websockets_must variable message source)
   set(CMAKE_REQUIRED_LIBRARIES PkgConfig::LWS OpenSSL::SSL OpenSSL::Crypto)
   set(CMAKE_REQUIRED_DEFINITIONS -D_GNU_SOURCE)
-  check_c_source_compiles("#include <libwebsockets.h>\n${source}" ${variable})
+  set(CMAKE_REQUIRED_FLAGS -Werror=implicit-function-declaration)
+  check_c_source_compiles("${source}" ${variable})
   if(NOT ${variable})
     unset(${variable} CACHE) # so that the next run looks again
-    message(FATAL_ERROR "libwebsockets ${LWS_VERSION} in ${LWS_LIBDIR} ${message}")
+    message(FATAL_ERROR "libwebsockets ${LWS_VERSION} (${LWS_LIBDIR}) ${message}")
   endif()
 endfunction()
 
 # websockets_must_define(<variable> <message> <condition of the preprocessor>)
 function(websockets_must_define variable message condition)
   websockets_must(${variable} "${message}"
-    "#if !(${condition})\n#error\n#endif\nint main(void) { return 0; }")
+    "#include <lws_config.h>\n#if !(${condition})\n#error\n#endif\nint main(void) { return 0; }")
 endfunction()
 
-websockets_must(OTOROSHICTL_LWS_LINKS "cannot be compiled and linked with: see CMakeError.log"
-  "int main(void) { return lws_get_library_version() == NULL; }")
 websockets_must_define(OTOROSHICTL_LWS_TLS "is built without TLS (LWS_WITH_SSL)"
   "defined(LWS_WITH_TLS)")
 websockets_must_define(OTOROSHICTL_LWS_OPENSSL
@@ -47,8 +46,9 @@ if(OTOROSHICTL_DEV_GATEWAY)
     "defined(LWS_WITH_SERVER)")
 endif()
 websockets_must(OTOROSHICTL_LWS_ENTRY_POINTS
-  "lacks functions that this project calls: see CMakeError.log"
-  "static void fired(lws_sorted_usec_list_t *sul) { (void)sul; }
+  "cannot be linked with, or lacks functions that this project calls; see CMakeError.log"
+  "#include <libwebsockets.h>
+   static void fired(lws_sorted_usec_list_t *sul) { (void)sul; }
    int main(void)
    {
        lws_sorted_usec_list_t sul = {0};

@@ -11,8 +11,9 @@
 enum {
     MESSAGE_MAX_BYTES = 2048,
     PREFIX_MAX_BYTES = 128,
-    /* An escaped byte takes four. */
-    LINE_MAX_BYTES = PREFIX_MAX_BYTES + 4 * MESSAGE_MAX_BYTES + 2,
+    /* A pipe that polls as writable takes this much without blocking. A message of more than
+     * a thousand escaped bytes, each of which takes four, is cut by it. */
+    LINE_MAX_BYTES = PIPE_BUF,
 };
 
 struct level_name {
@@ -77,17 +78,12 @@ static size_t message_length(const char *message, int formatted)
 }
 
 /* A log that cannot be written must not stop the tunnel, and there is nowhere to tell it: a line
- * for which a full pipe or a stopped terminal has no room is lost. A pipe that polls as writable
- * takes PIPE_BUF bytes without blocking. */
-static void write_line(int fd, char *line, size_t length)
+ * for which a full pipe or a stopped terminal has no room is lost. */
+static void write_line(int fd, const char *line, size_t length)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
     if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
         return;
-    if (length > PIPE_BUF) {
-        length = PIPE_BUF;
-        line[length - 1] = '\n';
-    }
     while (write(fd, line, length) < 0 && errno == EINTR)
         ;
 }

@@ -106,11 +106,11 @@ static void report_drops(struct udp_tunnel *tunnel, enum direction direction,
                          enum drop_reason reason, uint64_t count)
 {
     bool out = direction == DIRECTION_OUT;
-    report(tunnel, REPORT_WARN, "Dropped %" PRIu64 " %s%s: it %s [%s]", count,
+    report(tunnel, REPORT_WARN, "Dropped %" PRIu64 " %s%s: %s %s [%s]", count,
            out ? "datagram" : "repl",
            out ? (count == 1 ? " from a local client" : "s from local clients")
                : (count == 1 ? "y from the gateway" : "ies from the gateway"),
-           drop_reason_text(reason), drop_reason_label(reason));
+           count == 1 ? "it" : "each", drop_reason_text(reason), drop_reason_label(reason));
 }
 
 /* Told at the first, then at most once a minute with the number since; what cannot be mended by
@@ -134,8 +134,8 @@ static void drop(struct udp_tunnel *tunnel, enum direction direction, enum drop_
         schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
 }
 
-/* Drops that were counted but not told yet, and whose minute is over by `now_us`. */
-static void report_held_back(struct udp_tunnel *tunnel, int64_t now_us)
+/* Tells of drops that were counted but held back, where the last line is older than this. */
+static void report_held_back(struct udp_tunnel *tunnel, int64_t told_before_us, int64_t now_us)
 {
     for (int direction = 0; direction < DIRECTION_COUNT; direction++)
         for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
@@ -143,7 +143,7 @@ static void report_held_back(struct udp_tunnel *tunnel, int64_t now_us)
             uint64_t count = last->unwritten;
             if (count == 0)
                 continue;
-            if (now_us < last->last_us + LIMITED_REPORT_INTERVAL_US) {
+            if (last->last_us > told_before_us) {
                 schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
                 continue;
             }
@@ -624,7 +624,7 @@ static void close_all(struct udp_tunnel *tunnel)
     }
 }
 
-static void check_stopped(struct udp_tunnel *tunnel)
+static void check_stopped(struct udp_tunnel *tunnel, int64_t now_us)
 {
     for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
         if (tunnel->connections[i].state != CONNECTION_FREE)
@@ -632,7 +632,7 @@ static void check_stopped(struct udp_tunnel *tunnel)
     if (tunnel->stopped)
         return;
     tunnel->stopped = true;
-    report_held_back(tunnel, INT64_MAX);
+    report_held_back(tunnel, INT64_MAX, now_us);
     tunnel->ports->stopped(tunnel->ports->net);
 }
 
@@ -650,8 +650,9 @@ static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us)
     }
     while (send_queue_count(tunnel->queue) > 0)
         drop_queued(tunnel, DROP_SHUTDOWN, now_us);
+    tunnel->next_attempt_us = INT64_MAX;
     close_all(tunnel);
-    check_stopped(tunnel);
+    check_stopped(tunnel, now_us);
 }
 
 void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
@@ -669,7 +670,7 @@ void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 void udp_tunnel_on_timer(struct udp_tunnel *tunnel, int64_t now_us)
 {
     tunnel->timer_us = INT64_MAX;
-    report_held_back(tunnel, now_us);
+    report_held_back(tunnel, now_us - LIMITED_REPORT_INTERVAL_US, now_us);
     forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
     check_active(tunnel, now_us);

@@ -1,6 +1,7 @@
 /* The two readers of a frame against each other, and what is read or written against a round
  * trip. */
 #include <stdbool.h>
+#include <string.h>
 
 #include "fuzz.h"
 #include "otoroshictl/codec/base64.h"

@@ -59,7 +59,7 @@ struct tunnel_config {
     int64_t reconnect_delay_us;
     int64_t reconnect_max_delay_us; /* >= reconnect_delay_us */
 
-    uint32_t window;   /* most unanswered datagrams on a WebSocket; 0: no limit */
+    uint32_t window; /* most unanswered datagrams on a WebSocket; 0: no limit */
     int64_t client_timeout_us;
     int64_t reply_timeout_us;
     uint32_t queue_size; /* datagrams */

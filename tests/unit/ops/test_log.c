@@ -151,7 +151,8 @@ static void long_message_is_cut_between_characters(void **state)
     assert_null(strchr(bench.text, '\\'));
 }
 
-static void message_of_escapes_alone_fits_the_line(void **state)
+/* 4,096 is PIPE_BUF: what a pipe takes without blocking. */
+static void message_of_escapes_alone_is_cut_between_two_of_them(void **state)
 {
     static const size_t prefix = sizeof("[INFO " TARGET "] ") - 1;
     char message[2049];
@@ -160,7 +161,8 @@ static void message_of_escapes_alone_fits_the_line(void **state)
     memset(message, '\x1b', sizeof(message) - 1);
     message[2048] = '\0';
     log_write(&bench.log, LOG_LEVEL_INFO, "%s", message);
-    assert_int_equal(strlen(read_line()), prefix + 8192 + 1);
+    const size_t escapes = (4096 - prefix - 2) / 4;
+    assert_int_equal(strlen(read_line()), prefix + 4 * escapes + 1);
 }
 
 static void message_that_cannot_be_formatted_is_empty(void **state)
@@ -232,7 +234,7 @@ int main(void)
         TEST(off_writes_not_even_errors),
         TEST(peer_cannot_forge_a_line_or_drive_the_terminal),
         TEST(long_message_is_cut_between_characters),
-        TEST(message_of_escapes_alone_fits_the_line),
+        TEST(message_of_escapes_alone_is_cut_between_two_of_them),
         TEST(message_that_cannot_be_formatted_is_empty),
         cmocka_unit_test_teardown(colours_are_given_always_or_on_a_terminal, close_log),
         cmocka_unit_test(terminal_is_coloured_unless_told_otherwise),

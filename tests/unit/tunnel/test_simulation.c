@@ -123,8 +123,9 @@ struct simulation {
     struct gateway gateways[TUNNEL_CONNECTIONS_MAX];
     int64_t last_asked_us[CLIENT_COUNT]; /* 0: never */
     uint64_t answers_to[CLIENT_COUNT];
-    uint32_t numbers;     /* of questions asked */
-    uint32_t last_number; /* that was sent */
+    uint64_t told[DIRECTION_COUNT][DROP_REASON_COUNT]; /* in lines of the log */
+    uint32_t numbers;                                  /* of questions asked */
+    uint32_t last_number;                              /* that was sent */
 
     uint64_t order;
     size_t event_count;
@@ -329,6 +330,43 @@ static void see_replies(struct simulation *it)
     it->fake->replies.count = 0;
 }
 
+/* Adds up the "Dropped <n> ... [<label>]" lines. */
+static void see_reports(struct simulation *it)
+{
+    for (size_t i = 0; i < it->fake->report_count; i++) {
+        const char *const line = it->fake->reports[i].text;
+        const char *const label = strrchr(line, '[');
+        if (strncmp(line, "Dropped ", 8) != 0)
+            continue;
+        char *end;
+        const uint64_t count = strtoull(line + 8, &end, 10);
+        const enum direction direction =
+            strncmp(end, " datagram", 9) == 0 ? DIRECTION_OUT : DIRECTION_IN;
+        int reason = 0;
+        assert_non_null(label);
+        while (strncmp(label + 1, drop_reason_label((enum drop_reason)reason), strlen(label) - 2) !=
+                   0 ||
+               strlen(drop_reason_label((enum drop_reason)reason)) != strlen(label) - 2)
+            assert_true(++reason < DROP_REASON_COUNT);
+        assert_true(count > 0);
+        it->told[direction][reason] += count;
+    }
+    it->fake->report_count = 0;
+}
+
+/* No more is told than was dropped, and once stopped all of it. */
+static void check_told(const struct simulation *it, const struct counters *counters)
+{
+    for (int direction = 0; direction < DIRECTION_COUNT; direction++)
+        for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
+            const uint64_t dropped = counters->direction[direction].dropped[reason];
+            assert_true(it->told[direction][reason] <= dropped);
+            assert_true(dropped == 0 || it->told[direction][reason] > 0);
+            if (it->fake->stopped > 0)
+                assert_int_equal(it->told[direction][reason], dropped);
+        }
+}
+
 static void see_connections(struct simulation *it)
 {
     for (unsigned i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
@@ -376,7 +414,8 @@ static void see_what_happened(struct simulation *it)
     see_frames(it);
     see_replies(it);
     see_connections(it);
-    it->fake->report_count = 0;
+    see_reports(it);
+    check_told(it, &counters);
     it->fake->random = (uint32_t)chance_next(&it->chance);
     it->fake->refuse_open = !it->healthy && chance_of(&it->chance, it->troubles.connect_fails / 8);
     assert_true(counters.queue_datagrams <= it->config.queue_size);
@@ -643,6 +682,11 @@ static void check_recovery(struct simulation *it)
 static void check_stop(struct simulation *it)
 {
     const int64_t deadline_us = it->fake->now_us + STOP_LIMIT_US;
+    const struct counters before = fake_counters(it->fake);
+    /* One fresh WebSocket takes so many, whosever they are. */
+    const bool all_go = it->troubles.calm && before.connections_active == 1 &&
+                        before.queue_datagrams <= PAIRING_WINDOW_SEVERAL &&
+                        before.queue_datagrams <= it->config.window;
     it->stopping = true;
     udp_tunnel_stop(it->fake->tunnel, it->fake->now_us);
     fake_settle(it->fake);
@@ -650,6 +694,8 @@ static void check_stop(struct simulation *it)
     run_until(it, deadline_us);
     assert_int_equal(it->fake->stopped, 1);
     assert_int_equal(fake_counters(it->fake).queue_datagrams, 0);
+    if (all_go)
+        assert_int_equal(fake_dropped(it->fake, DIRECTION_OUT, DROP_SHUTDOWN), 0);
 }
 
 static void run(uint64_t seed)

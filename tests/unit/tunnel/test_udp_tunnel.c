@@ -163,19 +163,91 @@ static void datagram_that_must_not_be_sent_is_dropped_by_reason(void **state)
     fake_free(fake);
 }
 
-static void each_reason_is_warned_of_once_a_minute_with_a_count(void **state)
+static void assert_told(const struct fake *fake, const char *line)
+{
+    if (fake_reports(fake, REPORT_WARN, line) != 1)
+        fail_msg("%zu times: %s", fake_reports(fake, REPORT_WARN, line), line);
+}
+
+static void each_reason_is_told_at_once_and_then_once_a_minute_with_a_count(void **state)
 {
     (void)state;
     struct fake *const fake = connected();
     fake_send_times(fake, 0, 5);
-    fake_send(fake, A, "");
+    fake_message(fake, 0, true, "text", 4);
     assert_int_equal(fake_reports(fake, REPORT_WARN, "[bad_source]"), 1);
-    assert_int_equal(fake_reports(fake, REPORT_WARN, "[empty]"), 1);
-    fake_advance(fake, 60 * SECOND);
-    fake_send(fake, 0, "question");
+    assert_told(fake, "Dropped 1 datagram from a local client: it ");
+    assert_told(fake, "Dropped 1 reply from the gateway: it ");
+    fake_advance(fake, 60 * SECOND - 1);
+    fake_message(fake, 0, true, "text", 4);
+    fake_message(fake, 0, true, "text", 4);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 2);
+    fake_advance(fake, 1);
     assert_int_equal(fake_reports(fake, REPORT_WARN, "[bad_source]"), 2);
-    assert_int_equal(
-        fake_reports(fake, REPORT_WARN, "[bad_source] (and 4 more since the last such line)"), 1);
+    assert_told(fake, "Dropped 4 datagrams from local clients: each ");
+    assert_told(fake, "Dropped 2 replies from the gateway: each ");
+    fake_send(fake, 0, "question");
+    fake_advance(fake, 60 * SECOND - 1);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 4);
+    fake_advance(fake, 1);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 5);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped 1 datagram from a local client: it "),
+                     2);
+    fake_free(fake);
+}
+
+static void reason_of_more_than_a_minute_ago_is_told_at_once(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send(fake, 0, "question");
+    fake_advance(fake, 61 * SECOND);
+    assert_int_equal(fake->timer_us, INT64_MAX);
+    fake_send(fake, 0, "question");
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped 1 datagram "), 2);
+    fake_free(fake);
+}
+
+/* Nobody can mend an application that sends what cannot be carried by watching. */
+static void datagrams_that_cannot_be_carried_are_told_of_once(void **state)
+{
+    (void)state;
+    static const uint8_t payload[DATAGRAM_MAX_BYTES + 1];
+    const struct address client = fake_client(A);
+    struct fake *const fake = connected();
+    for (int minutes = 0; minutes < 3; minutes++) {
+        for (int i = 0; i < 5; i++) {
+            fake_send_from(fake, &client, payload, 0);
+            fake_send_from(fake, &client, payload, sizeof payload);
+        }
+        fake_advance(fake, 70 * SECOND);
+    }
+    udp_tunnel_stop(fake->tunnel, fake->now_us);
+    fake_closed(fake, 0);
+    assert_int_equal(fake->stopped, 1);
+    assert_int_equal(out_dropped(fake, DROP_EMPTY), 15);
+    assert_int_equal(out_dropped(fake, DROP_OVERSIZE), 15);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "[empty]"), 1);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "[oversize]"), 1);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped 1 datagram "), 2);
+    fake_free(fake);
+}
+
+static void drops_held_back_are_told_at_the_end(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send_times(fake, 0, 4);
+    for (int i = 0; i < 3; i++)
+        fake_message(fake, 0, true, "text", 4);
+    fake_send_times(fake, A, 5);
+    udp_tunnel_stop(fake->tunnel, fake->now_us);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 2);
+    fake_closed(fake, 0);
+    assert_int_equal(fake->stopped, 1);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 4);
+    assert_told(fake, "Dropped 3 datagrams from local clients: each ");
+    assert_told(fake, "Dropped 2 replies from the gateway: each ");
     fake_free(fake);
 }
 
@@ -307,10 +379,9 @@ static void window_bounds_what_is_unanswered(void **state)
         uint16_t clients;
         size_t sent;
     } rows[] = {
-        {31, 1, 31}, {31, 2, 8},    {31, 40, 8},     {20, 1, 20},     {20, 2, 8},
-        {1, 1, 1},   {1, 2, 1},     {4, 1, 4},       {5, 3, 5},       {8, 2, 8},
-        {32, 2, 32}, {64, 1, 64},   {64, 2, 64},     {1024, 1, 1024}, {1024, 9, 1024},
-        {0, 1, 2000}, {0, 100, 2000},
+        {31, 1, 31}, {31, 2, 8},      {31, 40, 8},     {20, 1, 20},  {20, 2, 8},     {1, 1, 1},
+        {1, 2, 1},   {4, 1, 4},       {5, 3, 5},       {8, 2, 8},    {32, 2, 32},    {64, 1, 64},
+        {64, 2, 64}, {1024, 1, 1024}, {1024, 9, 1024}, {0, 1, 2000}, {0, 100, 2000},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct tunnel_config config = fake_config();
@@ -1287,6 +1358,7 @@ static void reload_opens_a_new_websocket_before_the_old_is_closed(void **state)
     struct fake *const fake = connected();
     fake_send(fake, A, "question");
     udp_tunnel_renew(fake->tunnel, fake->now_us);
+    assert_int_equal(fake_reports(fake, REPORT_INFO, "Renewing the WebSocket tunnel ..."), 1);
     assert_int_equal(fake->opens, 2);
     assert_int_equal(fake->closes, 0);
     fake_open(fake, 1);
@@ -1525,10 +1597,139 @@ static void stop_sends_what_is_queued_when_replies_make_room(void **state)
     assert_int_equal(fake->closes, 0);
     fake_answer(fake, 0, A, "answer");
     assert_int_equal(fake->frames.count, 35);
-    assert_int_equal(fake->closes, 1);
+    assert_int_equal(fake->closes, 2);
     fake_closed(fake, 0);
+    fake_closed(fake, 1);
     assert_int_equal(fake->stopped, 1);
     assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 0);
+    fake_free(fake);
+}
+
+/* Closes whatever is being closed; the tunnel must have stopped then. */
+static void assert_stopped_once_closed(struct fake *fake)
+{
+    for (unsigned i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
+        if (fake->connections[i].state == FAKE_CLOSING)
+            fake_closed(fake, i);
+    assert_int_equal(fake->stopped, 1);
+    assert_int_equal(fake_counters(fake).queue_datagrams, 0);
+}
+
+static size_t frames_on(const struct fake *fake, unsigned connection)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fake->frames.count; i++)
+        count += fake->frames.rows[i].connection == connection ? 1 : 0;
+    return count;
+}
+
+static void stop_sends_what_a_full_window_holds_back_on_a_second_websocket(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    for (int i = 0; i < 40; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", i);
+        fake_send(fake, A, text);
+    }
+    assert_int_equal(fake_counters(fake).queue_datagrams, 9);
+    assert_int_equal(fake->opens, 1);
+    stop_at(fake);
+    assert_int_equal(fake_reports(fake, REPORT_INFO, "Stopping: closing the WebSocket tunnel ..."),
+                     1);
+    assert_int_equal(fake->opens, 2);
+    assert_int_equal(fake->closes, 0);
+    fake_open(fake, 1);
+    assert_int_equal(frames_on(fake, 0), 31);
+    assert_int_equal(frames_on(fake, 1), 9);
+    for (size_t i = 0; i < 40; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%zu", i);
+        assert_record(&fake->frames.rows[i], A, text);
+    }
+    assert_int_equal(fake->closes, 2); /* nothing is drained */
+    assert_stopped_once_closed(fake);
+    assert_int_equal(fake->opens, 2);
+    assert_int_equal(counters_dropped(&fake_counters(fake).direction[DIRECTION_OUT]), 0);
+    assert_int_equal(fake_reports(fake, REPORT_WARN, "Dropped "), 0);
+    fake_free(fake);
+}
+
+static void stop_goes_round_a_full_window_as_often_as_it_takes(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send_times(fake, A, 3 * 31 + 1);
+    stop_at(fake);
+    fake_open(fake, 1);
+    assert_int_equal(fake->connections[0].state, FAKE_CLOSING);
+    fake_open(fake, 2);
+    fake_closed(fake, 0);
+    fake_open(fake, fake->last_opened);
+    assert_int_equal(fake->frames.count, 3 * 31 + 1);
+    assert_int_equal(fake->opens, 4);
+    assert_stopped_once_closed(fake);
+    assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 0);
+    fake_free(fake);
+}
+
+static void stop_goes_round_a_crowd_and_a_window_of_several(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send_times(fake, A, 9);
+    fake_send_times(fake, B, 7);
+    fake_send_times(fake, C, 3);
+    stop_at(fake);
+    assert_int_equal(fake->opens, 2);
+    fake_open(fake, 1);
+    assert_int_equal(frames_on(fake, 1), 8);
+    fake_open(fake, 2);
+    assert_int_equal(frames_on(fake, 2), 2);
+    assert_int_equal(fake->closes, 3);
+    assert_stopped_once_closed(fake);
+    assert_int_equal(counters_dropped(&fake_counters(fake).direction[DIRECTION_OUT]), 0);
+    fake_free(fake);
+}
+
+static void failed_renewal_ends_the_stop_at_once(void **state)
+{
+    (void)state;
+    for (int refused = 0; refused < 2; refused++) {
+        struct fake *const fake = connected();
+        fake_send_times(fake, A, 40);
+        fake->refuse_open = refused == 1;
+        stop_at(fake);
+        assert_int_equal(fake->opens, 2);
+        if (!refused)
+            fake_lose(fake, 1);
+        fake_advance(fake, 0);
+        assert_int_equal(fake->connections[0].state, FAKE_CLOSING);
+        assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 9);
+        assert_int_equal(fake_counters(fake).connects_failed, 1);
+        assert_stopped_once_closed(fake);
+        assert_int_equal(fake->opens, 2);
+        assert_told(fake, "Dropped 1 datagram from a local client: it was still waiting when the "
+                          "tunnel was stopped [shutdown]");
+        assert_told(fake, "Dropped 8 datagrams from local clients: each was still waiting when the "
+                          "tunnel was stopped [shutdown]");
+        assert_int_equal(fake_reports(fake, REPORT_WARN, "[shutdown]"), 2);
+        fake_free(fake);
+    }
+}
+
+static void renewal_that_hangs_ends_the_stop_after_600_ms(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send_times(fake, A, 40);
+    stop_at(fake);
+    fake_advance(fake, 600 * MS - 1);
+    assert_int_equal(fake->closes, 0);
+    fake_advance(fake, 1);
+    assert_int_equal(fake->closes, 2);
+    assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 9);
+    assert_stopped_once_closed(fake);
     fake_free(fake);
 }
 
@@ -1539,7 +1740,8 @@ static void stop_sends_what_is_queued_when_the_peer_reads_again(void **state)
     stop_at(fake);
     fake_writable(fake, 0);
     assert_int_equal(fake->frames.count, 4);
-    assert_int_equal(fake->closes, 1);
+    assert_stopped_once_closed(fake);
+    assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 0);
     fake_free(fake);
 }
 
@@ -1566,27 +1768,44 @@ static void connection_that_goes_during_the_stop_drops_what_waits(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct fake *const fake = rows[i]();
         stop_at(fake);
+        const size_t opens = fake->opens;
         fake_lose(fake, 0);
-        fake_advance(fake, 2 * SECOND);
+        if (fake->connections[1].state == FAKE_OPENING)
+            fake_lose(fake, 1);
         assert_int_equal(fake->stopped, 1);
-        assert_int_equal(fake->opens, 1);
+        assert_int_equal(fake->opens, opens);
         assert_int_equal(fake_counters(fake).queue_datagrams, 0);
         assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 4);
         fake_free(fake);
     }
 }
 
-static void stopping_tunnel_opens_nothing(void **state)
+static void stop_goes_on_with_the_renewal_when_the_old_connection_goes(void **state)
+{
+    (void)state;
+    struct fake *const fake = with_full_window();
+    stop_at(fake);
+    fake_lose(fake, 0);
+    assert_int_equal(fake->opens, 2);
+    fake_open(fake, 1);
+    assert_int_equal(frames_on(fake, 1), 4);
+    assert_stopped_once_closed(fake);
+    assert_int_equal(out_dropped(fake, DROP_SHUTDOWN), 0);
+    fake_free(fake);
+}
+
+static void closing_tunnel_opens_nothing(void **state)
 {
     (void)state;
     struct fake *const fake = with_full_window();
     stop_at(fake);
     udp_tunnel_renew(fake->tunnel, fake->now_us);
-    fake_advance(fake, 700 * MS);
-    assert_int_equal(fake->opens, 1);
-    fake_lose(fake, 0);
+    assert_int_equal(fake->opens, 2);
+    fake_advance(fake, 600 * MS);
     udp_tunnel_renew(fake->tunnel, fake->now_us);
-    assert_int_equal(fake->opens, 1);
+    fake_closed(fake, 0);
+    udp_tunnel_renew(fake->tunnel, fake->now_us);
+    assert_int_equal(fake->opens, 2);
     fake_free(fake);
 }
 
@@ -1653,7 +1872,10 @@ int main(void)
         cmocka_unit_test(ipv6_client_gets_its_answer_on_its_interface),
         cmocka_unit_test(batch_goes_out_in_one_write),
         cmocka_unit_test(datagram_that_must_not_be_sent_is_dropped_by_reason),
-        cmocka_unit_test(each_reason_is_warned_of_once_a_minute_with_a_count),
+        cmocka_unit_test(each_reason_is_told_at_once_and_then_once_a_minute_with_a_count),
+        cmocka_unit_test(reason_of_more_than_a_minute_ago_is_told_at_once),
+        cmocka_unit_test(datagrams_that_cannot_be_carried_are_told_of_once),
+        cmocka_unit_test(drops_held_back_are_told_at_the_end),
         cmocka_unit_test(kernels_drops_are_counted_and_warned_of),
         cmocka_unit_test(datagrams_wait_for_the_connection_and_keep_their_order),
         cmocka_unit_test(what_waits_goes_before_what_comes),
@@ -1732,10 +1954,16 @@ int main(void)
         cmocka_unit_test(stop_with_nothing_queued_closes_at_once),
         cmocka_unit_test(stop_gives_up_an_idle_attempt_to_connect),
         cmocka_unit_test(stop_sends_what_is_queued_when_replies_make_room),
+        cmocka_unit_test(stop_sends_what_a_full_window_holds_back_on_a_second_websocket),
+        cmocka_unit_test(stop_goes_round_a_full_window_as_often_as_it_takes),
+        cmocka_unit_test(stop_goes_round_a_crowd_and_a_window_of_several),
+        cmocka_unit_test(failed_renewal_ends_the_stop_at_once),
+        cmocka_unit_test(renewal_that_hangs_ends_the_stop_after_600_ms),
         cmocka_unit_test(stop_sends_what_is_queued_when_the_peer_reads_again),
         cmocka_unit_test(stop_sends_what_is_queued_when_the_connection_comes_up),
         cmocka_unit_test(connection_that_goes_during_the_stop_drops_what_waits),
-        cmocka_unit_test(stopping_tunnel_opens_nothing),
+        cmocka_unit_test(stop_goes_on_with_the_renewal_when_the_old_connection_goes),
+        cmocka_unit_test(closing_tunnel_opens_nothing),
         cmocka_unit_test(stopped_tunnel_does_nothing_more),
         cmocka_unit_test(early_timer_does_no_harm),
         cmocka_unit_test(idle_tunnel_sets_no_timer),
