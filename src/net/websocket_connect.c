@@ -354,7 +354,9 @@ static void connect_to(struct websocket *websocket, const char *address)
             LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
             (target->tls != NULL ? LCCSCF_USE_SSL | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK : 0),
     };
+    websocket->state = WEBSOCKET_CONNECTING;
     websocket->handshake = (struct tls_handshake){0};
+    websocket->rest_size = 0; /* of an answer that another address began */
     note_end(websocket, END_TCP, "");
     websocket->entering = true;
     struct lws *wsi = lws_client_connect_via_info(&info);
@@ -385,7 +387,6 @@ static void resolved(void *context, const struct resolver_result *result)
         return;
     }
     websocket->addresses = *result;
-    websocket->state = WEBSOCKET_CONNECTING;
     try_next_address(websocket);
 }
 
