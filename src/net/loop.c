@@ -71,9 +71,9 @@ static int dispatch(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct loop_owner *owner = lws_get_opaque_user_data(wsi);
     if (owner != NULL)
         return owner->callback(owner, wsi, reason, user, in, size);
-    /* Released: refuse whatever it still does. */
-    return reason == LWS_CALLBACK_RAW_RX_FILE || reason == LWS_CALLBACK_CLIENT_RECEIVE ||
-           reason == LWS_CALLBACK_CLIENT_ESTABLISHED;
+    /* Released: refuse whatever it still does, above all to send the library's own request. */
+    return reason == LWS_CALLBACK_RAW_RX_FILE ||
+           reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER;
 }
 
 static const struct lws_protocols protocols[] = {

@@ -224,17 +224,6 @@ static void stream_writable(void *context)
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* The peer's end: websocket_tell_end() tells the caller at once that the connection is of no more
- * use, and lets what is left of it linger. */
-static void ended_by_peer(struct websocket *websocket, enum connection_end_kind kind,
-                          uint16_t status, const char *detail, size_t detail_size)
-{
-    if (websocket->ended)
-        return;
-    websocket_set_end(websocket, kind, status, detail, detail_size);
-    websocket_finish_noted(websocket);
-}
-
 static void take_close(struct websocket *websocket, const struct ws_event *event)
 {
     if (websocket->state == WEBSOCKET_CLOSING) {
@@ -242,8 +231,9 @@ static void take_close(struct websocket *websocket, const struct ws_event *event
         return;
     }
     send_close(websocket, event->status);
-    ended_by_peer(websocket, END_CLOSED_BY_PEER, event->status, (const char *)event->data,
-                  event->size);
+    websocket_set_end(websocket, END_CLOSED_BY_PEER, event->status, (const char *)event->data,
+                      event->size);
+    websocket_finish_noted(websocket);
 }
 
 static void take_event(struct websocket *websocket, const struct ws_event *event)
@@ -262,8 +252,7 @@ static void take_event(struct websocket *websocket, const struct ws_event *event
         break;
     case WS_EVENT_BREACH:
         send_close(websocket, event->status);
-        ended_by_peer(websocket, END_PROTOCOL_BREACH, event->status, event->why,
-                      strlen(event->why));
+        websocket_finish(websocket, END_PROTOCOL_BREACH, event->status, event->why);
         break;
     case WS_EVENT_PONG:
     case WS_EVENT_MORE:
