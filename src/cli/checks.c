@@ -147,6 +147,19 @@ static enum parse_outcome check_delays(const struct parse *parse)
                        parse_label(&label, parse, &option_table[OPTION_RECONNECT_MAX_DELAY]));
 }
 
+/* A client with a WebSocket of its own has one so that it is answered. */
+static enum parse_outcome check_one_way(const struct parse *parse)
+{
+    struct option_label label;
+
+    if (!parse->config->one_way || parse->config->connections != CONNECTIONS_PER_CLIENT)
+        return PARSE_RUN;
+    return parse_error(parse,
+                       "%s cannot be used with '--connections per-client': there replies are "
+                       "expected, which one-way discards",
+                       parse_label(&label, parse, &option_table[OPTION_ONE_WAY]));
+}
+
 /* 0, or why the file cannot be read (errno). Opened without waiting for a FIFO's writer. */
 static int file_error(const char *path)
 {
@@ -233,8 +246,8 @@ static enum parse_outcome check_head(const struct parse *parse)
 enum parse_outcome parse_check(const struct parse *parse)
 {
     static enum parse_outcome (*const checks[])(const struct parse *) = {
-        check_missing, check_token, check_tls, check_client_certificate,
-        check_delays,  check_files, check_head};
+        check_missing, check_token,   check_tls,   check_client_certificate,
+        check_delays,  check_one_way, check_files, check_head};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         enum parse_outcome outcome = checks[i](parse);

@@ -89,30 +89,70 @@ bool value_boolean(bool *out, const char *text)
     return true;
 }
 
-struct access_name {
+/* Words that stand for a value of an enumeration. */
+struct choice {
     const char *name;
-    enum access_type type;
+    int value;
 };
 
-static const struct access_name access_names[] = {
+struct choice_list {
+    const struct choice *choices;
+    size_t count;
+    const char *names;  /* separated by a space: for completions */
+    const char *refuse; /* the reason given for any other word */
+};
+
+static const struct choice access_types[] = {
     {"apikey", ACCESS_APIKEY},   {"bearer", ACCESS_BEARER}, {"jwt", ACCESS_BEARER},
     {"session", ACCESS_SESSION}, {"public", ACCESS_PUBLIC},
 };
 
-bool value_access_type(enum access_type *out, const char *text)
+static const struct choice connections_modes[] = {
+    {"shared", CONNECTIONS_SHARED},
+    {"pool", CONNECTIONS_POOL},
+    {"per-client", CONNECTIONS_PER_CLIENT},
+};
+
+static const struct choice_list choice_lists[] = {
+    [VALUE_ACCESS_TYPE] = {access_types, COUNT_OF(access_types), "apikey bearer jwt session public",
+                           "not apikey, bearer (or jwt), session or public"},
+    [VALUE_CONNECTIONS] = {connections_modes, COUNT_OF(connections_modes), "shared pool per-client",
+                           "not shared, pool or per-client"},
+};
+
+static const struct choice_list *choice_list_of(enum value_type type)
 {
-    for (size_t i = 0; i < COUNT_OF(access_names); i++) {
-        if (strcmp(text, access_names[i].name) == 0) {
-            *out = access_names[i].type;
+    if ((size_t)type >= COUNT_OF(choice_lists) || choice_lists[type].choices == NULL)
+        return NULL;
+    return &choice_lists[type];
+}
+
+static bool find_choice(int *out, const struct choice_list *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(text, list->choices[i].name) == 0) {
+            *out = list->choices[i].value;
             return true;
         }
     }
     return false;
 }
 
+bool value_access_type(enum access_type *out, const char *text)
+{
+    int value;
+
+    if (!find_choice(&value, &choice_lists[VALUE_ACCESS_TYPE], text))
+        return false;
+    *out = (enum access_type)value;
+    return true;
+}
+
 const char *value_choices(enum value_type type)
 {
-    return type == VALUE_ACCESS_TYPE ? "apikey bearer jwt session public" : NULL;
+    const struct choice_list *list = choice_list_of(type);
+
+    return list != NULL ? list->names : NULL;
 }
 
 bool value_has_control(const char *text)
@@ -273,13 +313,19 @@ static enum value_outcome set_local_host(struct tunnel_config *config, const str
     return *field != NULL ? VALUE_STORED : VALUE_NO_MEMORY;
 }
 
-static enum value_outcome set_access_type(struct tunnel_config *config,
-                                          const struct option_row *row, const char *text,
-                                          struct reason *why)
+static enum value_outcome set_choice(struct tunnel_config *config, const struct option_row *row,
+                                     const char *text, struct reason *why)
 {
-    if (value_access_type(field_of(config, row), text))
-        return VALUE_STORED;
-    return outcome_of(refuse(why, "not apikey, bearer (or jwt), session or public"));
+    const struct choice_list *list = choice_list_of(row->type);
+    int value;
+
+    if (!find_choice(&value, list, text))
+        return outcome_of(refuse(why, "%s", list->refuse));
+    if (row->type == VALUE_ACCESS_TYPE)
+        *(enum access_type *)field_of(config, row) = (enum access_type)value;
+    else
+        *(enum connections_mode *)field_of(config, row) = (enum connections_mode)value;
+    return VALUE_STORED;
 }
 
 static enum value_outcome set_gateway_host(struct tunnel_config *config,
@@ -311,7 +357,8 @@ static value_setter *const setters[] = {
     [VALUE_GATEWAY_HOST] = set_gateway_host,
     [VALUE_LOCAL_HOST] = set_local_host,
     [VALUE_SERVER_NAME] = set_server_name,
-    [VALUE_ACCESS_TYPE] = set_access_type,
+    [VALUE_ACCESS_TYPE] = set_choice,
+    [VALUE_CONNECTIONS] = set_choice,
     [VALUE_VERBOSE] = set_verbosity,
     [VALUE_QUIET] = set_verbosity,
 };

@@ -48,6 +48,21 @@ uint64_t counters_dropped(const struct direction_counters *counters)
     return sum;
 }
 
+static const int64_t ping_bounds_us[] = {
+#define PING_BOUND(us) (us),
+    PING_BUCKETS_US(PING_BOUND)
+#undef PING_BOUND
+};
+
+void counters_add_ping(struct ping_histogram *pings, int64_t round_trip_us)
+{
+    size_t bucket = 0;
+    while (bucket < PING_BUCKET_COUNT - 1 && round_trip_us > ping_bounds_us[bucket])
+        bucket++;
+    pings->buckets[bucket]++;
+    pings->sum_us += (uint64_t)round_trip_us;
+}
+
 /* A bounded text that is only ever appended to. */
 struct text {
     char *out;

@@ -21,6 +21,7 @@ enum value_type {
     VALUE_LOCAL_HOST,   /* char *, address or name to bind */
     VALUE_SERVER_NAME,  /* char *, address or name to verify */
     VALUE_ACCESS_TYPE,  /* enum access_type */
+    VALUE_CONNECTIONS,  /* enum connections_mode */
     VALUE_VERBOSE,      /* enum verbosity */
     VALUE_QUIET,        /* enum verbosity */
     VALUE_HELP,         /* nothing */
@@ -37,6 +38,9 @@ enum option_trait {
 
 /* Longest TCP_KEEPIDLE and TCP_KEEPINTVL (tcp(7)): the kernel's MAX_TCP_KEEPIDLE, in seconds. */
 #define KEEPALIVE_MAX_US (INT64_C(32767) * 1000 * 1000)
+
+/* Each WebSocket takes two descriptors, and the library keeps tables for as many. */
+enum { MAX_CONNECTIONS_MAX = 16384 };
 
 struct option_row {
     const char *name; /* long name without dashes */

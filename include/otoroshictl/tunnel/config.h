@@ -17,6 +17,13 @@ enum access_type {
     ACCESS_PUBLIC,
 };
 
+/* Which WebSocket carries what. */
+enum connections_mode {
+    CONNECTIONS_SHARED,     /* one for all clients */
+    CONNECTIONS_POOL,       /* each for one client at a time */
+    CONNECTIONS_PER_CLIENT, /* one for each client */
+};
+
 enum verbosity {
     VERBOSITY_NORMAL,
     VERBOSITY_VERBOSE,
@@ -59,7 +66,13 @@ struct tunnel_config {
     int64_t reconnect_delay_us;
     int64_t reconnect_max_delay_us; /* >= reconnect_delay_us */
 
-    uint32_t window; /* most unanswered datagrams on a WebSocket; 0: no limit */
+    int64_t ping_interval_us; /* 0: no pings */
+    int64_t ping_timeout_us;
+
+    enum connections_mode connections;
+    uint32_t max_connections; /* pool, per-client and one-way: WebSockets at a time */
+    bool one_way;             /* replies are not expected; never with CONNECTIONS_PER_CLIENT */
+    uint32_t window;          /* most unanswered datagrams on a WebSocket; 0: no limit */
     int64_t client_timeout_us;
     int64_t reply_timeout_us;
     uint32_t queue_size; /* datagrams */

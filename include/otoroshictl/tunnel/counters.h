@@ -22,6 +22,7 @@ enum direction {
     ROW(UNKNOWN_CLIENT, "unknown_client", "is for an address that has not sent anything lately") \
     ROW(PROTOCOL, "protocol", "breaks the WebSocket protocol")                                   \
     ROW(TOO_LARGE, "too_large", "is a message above 128 KiB")                                    \
+    ROW(ONE_WAY, "one_way", "came although --one-way expects none")                              \
     ROW(SEND_FAILED, "send_failed", "could not be handed to the local client")                   \
     ROW(EMPTY, "empty", "is empty, which would break the gateway's pairing")                     \
     ROW(BAD_SOURCE, "bad_source", "comes from port 0")                                           \
@@ -65,12 +66,34 @@ struct direction_counters {
     uint64_t dropped[DROP_REASON_COUNT];
 };
 
+/* Round trips of WebSocket pings. Upper bounds in microseconds; a longer one counts in the last
+ * bucket, which has none. */
+#define PING_BUCKETS_US(ROW)                                                                 \
+    ROW(1000)                                                                                \
+    ROW(2500) ROW(5000) ROW(10000) ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) \
+        ROW(1000000) ROW(2500000) ROW(5000000)
+
+enum {
+    PING_BUCKET_COUNT = 0
+#define PING_BUCKET_ONE(us) +1
+                        PING_BUCKETS_US(PING_BUCKET_ONE)
+#undef PING_BUCKET_ONE
+                        + 1,
+};
+
+struct ping_histogram {
+    uint64_t buckets[PING_BUCKET_COUNT]; /* each ping in one */
+    uint64_t sum_us;
+};
+
 struct counters {
     struct direction_counters direction[DIRECTION_COUNT];
     uint64_t connects_ok;
     uint64_t connects_failed;
     uint64_t renewals[RENEWAL_CAUSE_COUNT];
     uint64_t label_credits;
+    uint64_t surplus_replies; /* replies beyond the datagrams that asked, on a pooled WebSocket */
+    struct ping_histogram pings;
     uint64_t receive_overflow; /* datagrams the kernel dropped before the tool could read them */
 
     /* As they are now. */
@@ -79,10 +102,14 @@ struct counters {
     uint64_t clients;
     uint64_t connections_connecting;
     uint64_t connections_active;
+    uint64_t connections_idle; /* open, and carrying nobody's datagrams at the moment */
     uint64_t connections_draining;
 };
 
 uint64_t counters_dropped(const struct direction_counters *counters);
+
+/* A pong came this long after its ping. */
+void counters_add_ping(struct ping_histogram *pings, int64_t round_trip_us);
 
 /* One JSON object with the Prometheus names less the prefix, NUL-terminated; cut where `size`
  * (at least 1) is too small; 4 KiB is enough. Returns its length. */
