@@ -179,10 +179,19 @@ void loop_watch_want_write(struct loop_watch *watch)
 
 /* ---- timers ---------------------------------------------------------------------------------- */
 
+static void run_hooks(struct loop *loop)
+{
+    for (size_t i = 0; i < loop->hook_count; i++)
+        loop->hooks[i].function(loop->hooks[i].context);
+}
+
+/* The library goes from its timers straight to sleep, without returning to loop_run(). */
 static void timer_fired(lws_sorted_usec_list_t *sul)
 {
     struct loop_timer *timer = (struct loop_timer *)sul;
-    timer->function(timer->context);
+    struct loop *loop = timer->loop;
+    timer->function(timer->context); /* which may free the timer */
+    run_hooks(loop);
 }
 
 struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_function *function, void *context)
@@ -360,8 +369,7 @@ int loop_run(struct loop *loop)
     while (!loop->stop) {
         if (lws_service(loop->lws, 0) < 0)
             return -1;
-        for (size_t i = 0; i < loop->hook_count; i++)
-            loop->hooks[i].function(loop->hooks[i].context);
+        run_hooks(loop);
     }
     return loop->failed ? -1 : 0;
 }

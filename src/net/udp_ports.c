@@ -24,7 +24,7 @@ struct udp_ports {
     const struct tunnel_config *config;
     struct upgrade_request requests[GATEWAY_HOSTS_MAX];
     struct websocket_target *targets[GATEWAY_HOSTS_MAX];
-    struct connection_slot slots[TUNNEL_CONNECTIONS_MAX];
+    struct connection_slot *slots;
     struct udp_socket *socket;
     struct loop_timer *timer;
     struct tunnel_ports ports;
@@ -51,6 +51,12 @@ static void on_writable(void *context)
     udp_tunnel_on_writable(slot->ports->tunnel, slot->index, loop_now_us());
 }
 
+static void on_pong(void *context)
+{
+    struct connection_slot *slot = context;
+    udp_tunnel_on_pong(slot->ports->tunnel, slot->index, loop_now_us());
+}
+
 static void on_closed(void *context, const struct connection_end *end)
 {
     struct connection_slot *slot = context;
@@ -58,8 +64,11 @@ static void on_closed(void *context, const struct connection_end *end)
     udp_tunnel_on_closed(slot->ports->tunnel, slot->index, end, loop_now_us());
 }
 
-static const struct websocket_events websocket_events = {
-    .open = on_open, .message = on_message, .writable = on_writable, .closed = on_closed};
+static const struct websocket_events websocket_events = {.open = on_open,
+                                                         .message = on_message,
+                                                         .pong = on_pong,
+                                                         .writable = on_writable,
+                                                         .closed = on_closed};
 
 /* ---- what the tunnel asks for ---------------------------------------------------------------- */
 
@@ -89,10 +98,16 @@ static void port_commit(void *net, unsigned connection, size_t size)
     websocket_commit(ports->slots[connection].websocket, size);
 }
 
-static void port_flush(void *net, unsigned connection)
+static bool port_flush(void *net, unsigned connection)
 {
     struct udp_ports *ports = net;
-    websocket_flush(ports->slots[connection].websocket);
+    return websocket_flush(ports->slots[connection].websocket);
+}
+
+static void port_ping(void *net, unsigned connection)
+{
+    struct udp_ports *ports = net;
+    websocket_ping(ports->slots[connection].websocket);
 }
 
 static uint8_t *port_reply_reserve(void *net)
@@ -248,13 +263,14 @@ static void fill_ports(struct udp_ports *ports)
                                          .reserve = port_reserve,
                                          .commit = port_commit,
                                          .flush = port_flush,
+                                         .ping = port_ping,
                                          .reply_reserve = port_reply_reserve,
                                          .reply_commit = port_reply_commit,
                                          .set_timer = port_set_timer,
                                          .stopped = port_stopped,
                                          .report = port_report,
                                          .random = port_random};
-    for (unsigned i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
+    for (unsigned i = 0; i < udp_tunnel_connections_max(ports->config); i++)
         ports->slots[i] = (struct connection_slot){.ports = ports, .index = i};
 }
 
@@ -267,6 +283,11 @@ static struct udp_ports *ports_new(struct loop *loop, const struct tunnel_config
     ports->loop = loop;
     ports->log = log;
     ports->config = config;
+    ports->slots = calloc(udp_tunnel_connections_max(config), sizeof *ports->slots);
+    if (ports->slots == NULL) {
+        free(ports);
+        return NULL;
+    }
     fill_ports(ports);
     ports->timer = loop_timer_new(loop, on_timer, ports);
     ports->tunnel = udp_tunnel_new(config, &ports->ports);
@@ -313,5 +334,6 @@ void udp_ports_free(struct udp_ports *ports)
         websocket_target_free(ports->targets[i]);
     udp_tunnel_free(ports->tunnel);
     loop_timer_free(ports->timer);
+    free(ports->slots);
     free(ports);
 }

@@ -158,7 +158,7 @@ static void lost(struct websocket *websocket, const char *detail)
     websocket_drop_connection(websocket);
 }
 
-void websocket_flush(struct websocket *websocket)
+bool websocket_flush(struct websocket *websocket)
 {
     size_t done = 0;
     while (done < websocket->send_size && websocket->wsi != NULL) {
@@ -168,7 +168,7 @@ void websocket_flush(struct websocket *websocket)
             break;
         if (sent < 0) {
             lost(websocket, strerror(errno));
-            return;
+            return true; /* nothing of it will ever go */
         }
         done += (size_t)sent;
     }
@@ -179,6 +179,7 @@ void websocket_flush(struct websocket *websocket)
     }
     if (websocket->blocked && websocket->stream != NULL)
         loop_watch_want_write(websocket->stream);
+    return websocket->send_size == 0;
 }
 
 static void send_control(struct websocket *websocket, enum ws_opcode opcode, const uint8_t *data,
@@ -191,6 +192,12 @@ static void send_control(struct websocket *websocket, enum ws_opcode opcode, con
         memcpy(websocket->send + websocket->send_size + header_size, data, size);
     commit_frame(websocket, opcode, size);
     websocket_flush(websocket);
+}
+
+void websocket_ping(struct websocket *websocket)
+{
+    if (websocket->state == WEBSOCKET_OPEN && !websocket->ended)
+        send_control(websocket, WS_PING, NULL, 0);
 }
 
 static void send_close(struct websocket *websocket, uint16_t status)
@@ -255,6 +262,8 @@ static void take_event(struct websocket *websocket, const struct ws_event *event
         websocket_finish(websocket, END_PROTOCOL_BREACH, event->status, event->why);
         break;
     case WS_EVENT_PONG:
+        websocket->events->pong(websocket->context);
+        break;
     case WS_EVENT_MORE:
         break;
     }

@@ -116,6 +116,7 @@ static struct client *add(struct client_table *table, const struct address *addr
         resize(table, table->bucket_count * 2);
     client->address = *address;
     client->hash = hash;
+    client->lane.client = client;
     frame_prefix_init(&client->prefix, address);
     struct client **bucket = bucket_of(table, hash);
     client->next_in_bucket = *bucket;
@@ -152,14 +153,18 @@ struct client *client_table_find(struct client_table *table, const struct addres
                                  int64_t now_us)
 {
     struct client *client = lookup(table, address, hash_address(table, address));
-    if (client == NULL || now_us - client->last_seen_us >= table->timeout_us)
-        return NULL;
-    return client;
+    return client != NULL && client_table_knows(table, client, now_us) ? client : NULL;
+}
+
+bool client_table_knows(const struct client_table *table, const struct client *client,
+                        int64_t now_us)
+{
+    return now_us - client->last_seen_us < table->timeout_us;
 }
 
 static bool due(const struct client_table *table, const struct client *client, int64_t now_us)
 {
-    return table->count > CLIENTS_MAX || now_us - client->last_seen_us >= table->timeout_us;
+    return table->count > CLIENTS_MAX || !client_table_knows(table, client, now_us);
 }
 
 struct client *client_table_expired(struct client_table *table, int64_t now_us)

@@ -2,6 +2,41 @@
 
 #include <stddef.h>
 
+/* A window that Otoroshi would never let run full is a promise that the gateway is another one,
+ * which pairs by content. */
+static bool pairs_by_position(const struct pairing_rules *rules)
+{
+    return rules->window != 0 && rules->window <= PAIRING_LABELS_MAX;
+}
+
+static void rules_for_pool(struct pairing_rules *rules)
+{
+    if (!pairs_by_position(rules))
+        return;
+    if (rules->window > PAIRING_WINDOW_SEVERAL)
+        rules->window = PAIRING_WINDOW_SEVERAL;
+    rules->credits = PAIRING_CREDITS_POOL;
+}
+
+static void rules_for_client(struct pairing_rules *rules)
+{
+    rules->only_full = true;
+    if (pairs_by_position(rules))
+        rules->credits = PAIRING_CREDITS_CLIENT;
+}
+
+struct pairing_rules pairing_rules_of(const struct tunnel_config *config)
+{
+    struct pairing_rules rules = {.window = config->window,
+                                  .one_way = config->one_way,
+                                  .reply_timeout_us = config->reply_timeout_us};
+    if (!config->one_way && config->connections == CONNECTIONS_POOL)
+        rules_for_pool(&rules);
+    if (config->connections == CONNECTIONS_PER_CLIENT)
+        rules_for_client(&rules);
+    return rules;
+}
+
 void pairing_init(struct pairing *pairing, uint32_t generation)
 {
     *pairing = (struct pairing){.generation = generation};
@@ -18,13 +53,6 @@ static uint32_t waiting_with(const struct pairing *pairing, const struct pairing
     return pairing->waiting_clients + (share_of(pairing, share) == 0 ? 1 : 0);
 }
 
-/* A window that Otoroshi would never let run full is a promise that the gateway is another one,
- * which pairs by content. */
-static bool pairs_by_position(const struct pairing_rules *rules)
-{
-    return rules->window != 0 && rules->window <= PAIRING_WINDOW_ALONE;
-}
-
 static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules *rules)
 {
     uint32_t alone = rules->window == 0 ? UINT32_MAX : rules->window;
@@ -33,11 +61,23 @@ static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules 
     return PAIRING_WINDOW_SEVERAL;
 }
 
+/* No label is left, although datagrams may be few: the rest are credits. */
+static bool labels_full(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    return pairs_by_position(rules) && pairing->unanswered + pairing->credits >= PAIRING_LABELS_MAX;
+}
+
 enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct pairing_share *share,
                                    const struct pairing_rules *rules)
 {
+    if (rules->one_way && rules->window != 0 && pairing->unanswered >= rules->window)
+        return PAIRING_RENEW;
+    if (rules->one_way)
+        return PAIRING_SEND;
     if (pairing->crowded && pairing->crowded_by != share)
         return PAIRING_RENEW;
+    if (labels_full(pairing, rules))
+        return PAIRING_WAIT;
     return pairing->unanswered < window_for(waiting_with(pairing, share), rules) ? PAIRING_SEND
                                                                                  : PAIRING_WAIT;
 }
@@ -45,7 +85,8 @@ enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct p
 static bool window_full(const struct pairing *pairing, const struct pairing_rules *rules)
 {
     uint32_t waiting = pairing->waiting_clients + (pairing->newcomer_waits ? 1 : 0);
-    return pairing->unanswered > 0 && pairing->unanswered >= window_for(waiting, rules);
+    return pairing->unanswered > 0 &&
+           (pairing->unanswered >= window_for(waiting, rules) || labels_full(pairing, rules));
 }
 
 void pairing_sent(struct pairing *pairing, struct pairing_share *share,
@@ -66,28 +107,56 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
     pairing->unanswered++;
     if (window_full(pairing, rules))
         pairing->progress_us = now_us;
-    if (pairs_by_position(rules) && share->unanswered > PAIRING_WINDOW_SEVERAL) {
+    if (!rules->one_way && pairs_by_position(rules) && share->unanswered > PAIRING_WINDOW_SEVERAL) {
         pairing->crowded = true;
         pairing->crowded_by = share;
     }
 }
 
-void pairing_answered(struct pairing *pairing, struct pairing_share *share, int64_t now_us)
+bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
+                      const struct pairing_rules *rules, int64_t now_us)
 {
     bool known = share != NULL && share->generation == pairing->generation;
 
     pairing->progress_us = now_us;
+    if (rules->one_way)
+        return false;
+    if (pairing->unanswered == 0) {
+        if (pairing->credits > 0)
+            pairing->credits--;
+        return true;
+    }
     /* A reply beyond what its client sent (a doubled one, through a gateway that pairs by
      * content) uses up nothing. */
     if (known && share->unanswered == 0)
-        return;
+        return false;
     if (known) {
         share->unanswered--;
         if (share->unanswered == 0)
             pairing->waiting_clients--;
     }
-    if (pairing->unanswered > 0)
-        pairing->unanswered--;
+    pairing->unanswered--;
+    return false;
+}
+
+uint32_t pairing_credits_due(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    uint32_t out = pairing->unanswered + pairing->credits;
+    if (pairing->credits >= rules->credits || out >= PAIRING_LABELS_MAX)
+        return 0;
+    uint32_t due = rules->credits - pairing->credits;
+    return due < PAIRING_LABELS_MAX - out ? due : PAIRING_LABELS_MAX - out;
+}
+
+void pairing_credit_sent(struct pairing *pairing)
+{
+    pairing->credits++;
+}
+
+bool pairing_may_ping(const struct pairing *pairing, const struct pairing_rules *rules)
+{
+    return !pairs_by_position(rules) ||
+           pairing->unanswered + pairing->credits < PAIRING_PING_LABELS_MAX;
 }
 
 bool pairing_waits(struct pairing *pairing, const struct pairing_share *share, int64_t now_us)
@@ -118,9 +187,9 @@ static int64_t overdue_since(const struct pairing *pairing, const struct pairing
 enum pairing_state pairing_check(const struct pairing *pairing, const struct pairing_rules *rules,
                                  int64_t now_us)
 {
-    if (pairing->unanswered == 0)
+    if (pairing->unanswered == 0 || rules->one_way)
         return PAIRING_CLEAN;
-    if (now_us >= overdue_since(pairing, rules) + rules->reply_timeout_us)
+    if (!rules->only_full && now_us >= overdue_since(pairing, rules) + rules->reply_timeout_us)
         return PAIRING_REPLY_OVERDUE;
     if (window_full(pairing, rules) && now_us >= pairing->progress_us + PAIRING_FULL_US)
         return PAIRING_STUCK;
@@ -129,9 +198,10 @@ enum pairing_state pairing_check(const struct pairing *pairing, const struct pai
 
 int64_t pairing_deadline(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    if (pairing->unanswered == 0)
+    if (pairing->unanswered == 0 || rules->one_way)
         return INT64_MAX;
-    int64_t overdue = overdue_since(pairing, rules) + rules->reply_timeout_us;
+    int64_t overdue =
+        rules->only_full ? INT64_MAX : overdue_since(pairing, rules) + rules->reply_timeout_us;
     int64_t stuck =
         window_full(pairing, rules) ? pairing->progress_us + PAIRING_FULL_US : INT64_MAX;
     return overdue < stuck ? overdue : stuck;

@@ -3,14 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An idle queue gives a slot's buffer back above this size, so that a burst of large datagrams
- * does not stay in memory. */
+/* A free slot gives its buffer back above this size, so that a burst of large datagrams does not
+ * stay in memory. */
 enum { KEEP_BYTES = 2048 };
 
 struct send_queue {
     size_t capacity;
-    size_t first; /* the oldest */
     size_t count;
+    size_t used; /* slots that have ever been used; those beyond are untouched memory */
+    struct queued_datagram *oldest;
+    struct queued_datagram *newest;
+    struct queued_datagram *free; /* linked by `newer`; the last used first, which is warm */
     struct queued_datagram slots[];
 };
 
@@ -26,7 +29,7 @@ void send_queue_free(struct send_queue *queue)
 {
     if (queue == NULL)
         return;
-    for (size_t i = 0; i < queue->capacity; i++)
+    for (size_t i = 0; i < queue->used; i++)
         free(queue->slots[i].payload);
     free(queue);
 }
@@ -56,37 +59,68 @@ static bool slot_reserve(struct queued_datagram *slot, size_t size)
     return true;
 }
 
-bool send_queue_push(struct send_queue *queue, struct client *client, const uint8_t *payload,
-                     size_t size, int64_t received_us)
+static void append(struct send_queue *queue, struct queued_datagram *slot)
+{
+    struct lane *lane = slot->lane;
+    slot->older = queue->newest;
+    slot->newer = NULL;
+    slot->next_in_lane = NULL;
+    *(queue->newest != NULL ? &queue->newest->newer : &queue->oldest) = slot;
+    queue->newest = slot;
+    queue->count++;
+    *(lane->last != NULL ? &lane->last->next_in_lane : &lane->first) = slot;
+    lane->last = slot;
+    lane->queued++;
+}
+
+bool send_queue_push(struct send_queue *queue, struct lane *lane, struct client *client,
+                     const uint8_t *payload, size_t size, int64_t received_us)
 {
     if (send_queue_full(queue))
         return false;
-    struct queued_datagram *slot = &queue->slots[(queue->first + queue->count) % queue->capacity];
+    struct queued_datagram *slot = queue->free;
+    if (slot == NULL)
+        slot = &queue->slots[queue->used];
     if (!slot_reserve(slot, size))
         return false;
+    if (slot == queue->free)
+        queue->free = slot->newer;
+    else
+        queue->used++;
     memcpy(slot->payload, payload, size);
+    slot->lane = lane;
     slot->client = client;
     slot->size = size;
     slot->received_us = received_us;
-    queue->count++;
+    append(queue, slot);
     return true;
 }
 
-const struct queued_datagram *send_queue_head(const struct send_queue *queue)
+const struct queued_datagram *send_queue_oldest(const struct send_queue *queue)
 {
-    return queue->count == 0 ? NULL : &queue->slots[queue->first];
+    return queue->oldest;
 }
 
-void send_queue_pop(struct send_queue *queue)
+static void release(struct send_queue *queue, struct queued_datagram *slot)
 {
-    struct queued_datagram *slot = &queue->slots[queue->first];
     if (slot->capacity > KEEP_BYTES) {
         free(slot->payload);
         slot->payload = NULL;
         slot->capacity = 0;
     }
-    queue->first = (queue->first + 1) % queue->capacity;
+    slot->newer = queue->free;
+    queue->free = slot;
+}
+
+void send_queue_pop(struct send_queue *queue, struct lane *lane)
+{
+    struct queued_datagram *slot = lane->first;
+    lane->first = slot->next_in_lane;
+    if (lane->first == NULL)
+        lane->last = NULL;
+    lane->queued--;
+    *(slot->older != NULL ? &slot->older->newer : &queue->oldest) = slot->newer;
+    *(slot->newer != NULL ? &slot->newer->older : &queue->newest) = slot->older;
     queue->count--;
-    if (queue->count == 0)
-        queue->first = 0; /* a queue that empties often stays within few, warm slots */
+    release(queue, slot);
 }

@@ -1,44 +1,21 @@
 #include "otoroshictl/tunnel/udp_tunnel.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "otoroshictl/tunnel/carriers.h"
 #include "otoroshictl/tunnel/client_table.h"
 #include "otoroshictl/tunnel/pairing.h"
 #include "otoroshictl/tunnel/reconnect.h"
 #include "otoroshictl/tunnel/send_queue.h"
 
-#include "limited_report.h"
+#include "reports.h"
 
 enum {
-    NONE = -1,
     /* Stopping: this long for what is queued; closing then takes a second at most. */
     STOP_DRAIN_US = 600 * 1000,
-};
-
-enum connection_state {
-    CONNECTION_FREE,
-    CONNECTION_OPENING,
-    CONNECTION_ACTIVE,   /* the one that new datagrams go to */
-    CONNECTION_DRAINING, /* replaced; stays for late replies */
-    CONNECTION_CLOSING,  /* the close frame is on its way */
-};
-
-struct connection {
-    enum connection_state state;
-    size_t host;
-    struct pairing pairing;
-    int64_t opened_us;
-    int64_t drain_until_us;
-};
-
-/* The last failure with one gateway host. */
-struct failure {
-    struct limited_report report;
-    char text[480];
+    /* --one-way: most connections kept ahead of need. */
+    AHEAD_MAX = 16,
 };
 
 struct udp_tunnel {
@@ -49,48 +26,27 @@ struct udp_tunnel {
 
     struct client_table *clients;
     struct send_queue *queue;
+    struct carriers carriers;
     struct counters counters;
+    struct reports reports;
 
-    struct connection connections[TUNNEL_CONNECTIONS_MAX];
-    int active;  /* index, or NONE */
-    int opening; /* index, or NONE */
     uint32_t generation;
     size_t host; /* the one to try next */
-
     struct reconnect reconnect;
-    int64_t next_attempt_us;          /* INT64_MAX: none is planned */
-    enum renewal_cause renewal_cause; /* of the connection being opened beside an active one */
+    int64_t not_before_us; /* no attempt to connect is made before */
+    bool failing;          /* the last attempt failed: one at a time from here */
 
-    bool pump_wanted; /* something may have made room for the queue */
+    struct connection **ready; /* those that may have room, or are to be flushed */
+    size_t ready_count;
+    bool pump_wanted;
     bool replies_seen;
     bool stopping;
     bool stopped;
     int64_t stop_deadline_us;
     int64_t timer_us;
-
-    struct limited_report drop_reports[DIRECTION_COUNT][DROP_REASON_COUNT];
-    struct limited_report unclean_report;
-    struct limited_report overflow_report;
-    struct failure failures[GATEWAY_HOSTS_MAX];
 };
 
-/* ---- reporting ------------------------------------------------------------------------------ */
-
-static void report(const struct udp_tunnel *tunnel, enum report_level level, const char *format,
-                   ...) __attribute__((format(printf, 3, 4)));
-
-static void report(const struct udp_tunnel *tunnel, enum report_level level, const char *format,
-                   ...)
-{
-    char message[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    tunnel->ports->report(tunnel->ports->net, level, message);
-}
-
-/* ---- the one timer -------------------------------------------------------------------------- */
+/* ---- small things --------------------------------------------------------------------------- */
 
 static void schedule(struct udp_tunnel *tunnel, int64_t at_us)
 {
@@ -100,288 +56,449 @@ static void schedule(struct udp_tunnel *tunnel, int64_t at_us)
     tunnel->ports->set_timer(tunnel->ports->net, at_us);
 }
 
-/* ---- drops ---------------------------------------------------------------------------------- */
-
-static void report_drops(struct udp_tunnel *tunnel, enum direction direction,
-                         enum drop_reason reason, uint64_t count)
-{
-    bool out = direction == DIRECTION_OUT;
-    report(tunnel, REPORT_WARN, "Dropped %" PRIu64 " %s%s: %s %s [%s]", count,
-           out ? "datagram" : "repl",
-           out ? (count == 1 ? " from a local client" : "s from local clients")
-               : (count == 1 ? "y from the gateway" : "ies from the gateway"),
-           count == 1 ? "it" : "each", drop_reason_text(reason), drop_reason_label(reason));
-}
-
-/* Told at the first, then at most once a minute with the number since; what cannot be mended by
- * watching (an application that sends what cannot be carried) is told once. */
-static bool told_once(enum direction direction, enum drop_reason reason)
-{
-    return direction == DIRECTION_OUT && (reason == DROP_EMPTY || reason == DROP_OVERSIZE);
-}
-
 static void drop(struct udp_tunnel *tunnel, enum direction direction, enum drop_reason reason,
                  int64_t now_us)
 {
-    uint64_t held_back;
-    struct limited_report *last = &tunnel->drop_reports[direction][reason];
     tunnel->counters.direction[direction].dropped[reason]++;
-    if (last->last_us != 0 && told_once(direction, reason))
+    schedule(tunnel, reports_drop(&tunnel->reports, direction, reason, now_us));
+}
+
+/* pump() will look at it. */
+static void mark_ready(struct udp_tunnel *tunnel, struct connection *connection)
+{
+    tunnel->pump_wanted = true;
+    if (connection->ready)
         return;
-    if (limited_report_due(last, now_us, &held_back))
-        report_drops(tunnel, direction, reason, held_back + 1);
-    else
-        schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
+    connection->ready = true;
+    tunnel->ready[tunnel->ready_count++] = connection;
 }
 
-/* Tells of drops that were counted but held back, where the last line is older than this. */
-static void report_held_back(struct udp_tunnel *tunnel, int64_t told_before_us, int64_t now_us)
+static struct lane *lane_of(struct udp_tunnel *tunnel, struct client *client)
 {
-    for (int direction = 0; direction < DIRECTION_COUNT; direction++)
-        for (int reason = 0; reason < DROP_REASON_COUNT; reason++) {
-            struct limited_report *last = &tunnel->drop_reports[direction][reason];
-            uint64_t count = last->unwritten;
-            if (count == 0)
-                continue;
-            if (last->last_us > told_before_us) {
-                schedule(tunnel, last->last_us + LIMITED_REPORT_INTERVAL_US);
-                continue;
-            }
-            *last = (struct limited_report){.last_us = now_us};
-            report_drops(tunnel, (enum direction)direction, (enum drop_reason)reason, count);
-        }
+    return carriers_separate(&tunnel->carriers) ? &client->lane : &tunnel->carriers.common;
 }
 
-/* ---- opening, replacing and closing connections --------------------------------------------- */
+/* ---- closing and replacing connections ------------------------------------------------------ */
 
-static int free_slot(const struct udp_tunnel *tunnel)
+static void close_connection(struct udp_tunnel *tunnel, struct connection *connection,
+                             int64_t now_us)
 {
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
-        if (tunnel->connections[i].state == CONNECTION_FREE)
-            return i;
-    return NONE;
+    carriers_set_state(&tunnel->carriers, connection, CONNECTION_CLOSING, now_us);
+    tunnel->ports->close(tunnel->ports->net, connection->index);
 }
 
-static void close_connection(struct udp_tunnel *tunnel, int index)
+/* It stays for late replies. */
+static void drain_connection(struct udp_tunnel *tunnel, struct connection *connection,
+                             int64_t now_us)
 {
-    struct connection *connection = &tunnel->connections[index];
-    if (tunnel->active == index)
-        tunnel->active = NONE;
-    if (tunnel->opening == index)
-        tunnel->opening = NONE;
-    connection->state = CONNECTION_CLOSING;
-    tunnel->ports->close(tunnel->ports->net, (unsigned)index);
-}
-
-/* Where every slot is taken by replaced connections, the one that has drained longest goes. */
-static void close_oldest_draining(struct udp_tunnel *tunnel)
-{
-    int oldest = NONE;
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
-        if (tunnel->connections[i].state != CONNECTION_DRAINING)
-            continue;
-        if (oldest == NONE ||
-            tunnel->connections[i].drain_until_us < tunnel->connections[oldest].drain_until_us)
-            oldest = i;
+    if (connection->pairing.unanswered == 0 || tunnel->stopping) {
+        close_connection(tunnel, connection, now_us);
+        return;
     }
-    if (oldest != NONE)
-        close_connection(tunnel, oldest);
+    connection->drain_until_us = now_us + tunnel->rules.reply_timeout_us;
+    carriers_set_state(&tunnel->carriers, connection, CONNECTION_DRAINING, now_us);
+    schedule(tunnel, connection->drain_until_us);
 }
 
-static void connection_failed(struct udp_tunnel *tunnel, int index,
-                              const struct connection_end *end, int64_t now_us);
+static void renew(struct udp_tunnel *tunnel, struct connection *connection,
+                  enum renewal_cause cause, int64_t now_us)
+{
+    struct lane *lane = connection->lane;
+    tunnel->pump_wanted = true;
+    if (lane == NULL || lane->connection != connection) {
+        drain_connection(tunnel, connection, now_us); /* nobody sends on it any more */
+        return;
+    }
+    if (lane->renews)
+        return;
+    reports_line(&tunnel->reports, REPORT_DEBUG, "Renewing a WebSocket (%s)",
+                 renewal_cause_label(cause));
+    carriers_want_fresh(&tunnel->carriers, lane, cause);
+}
+
+static void check_draining(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct connection *connection = carriers_first(&tunnel->carriers, CONNECTION_DRAINING);
+    while (connection != NULL) {
+        struct connection *next = connection->next;
+        if (connection->pairing.unanswered == 0 || now_us >= connection->drain_until_us)
+            close_connection(tunnel, connection, now_us);
+        else
+            schedule(tunnel, connection->drain_until_us);
+        connection = next;
+    }
+}
+
+/* A reload: what nobody uses is closed once there is a fresh one. */
+static void close_stale(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct carriers *carriers = &tunnel->carriers;
+    struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
+    while (connection != NULL && carriers->stale_idle > 0 &&
+           carriers_open(carriers) > carriers->stale_idle) {
+        struct connection *next = connection->next;
+        if (connection->stale) {
+            tunnel->counters.renewals[RENEWAL_RELOAD]++;
+            close_connection(tunnel, connection, now_us);
+        }
+        connection = next;
+    }
+}
+
+static void close_superfluous(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct carriers *carriers = &tunnel->carriers;
+    struct connection *connection;
+    int64_t idle_us = tunnel->config->client_timeout_us;
+    while ((connection = carriers_superfluous(carriers, idle_us, now_us)) != NULL) {
+        close_connection(tunnel, connection, now_us);
+        if (carriers->ahead > 1)
+            carriers->ahead--;
+    }
+    connection = carriers_superfluous(carriers, 0, now_us);
+    if (connection != NULL)
+        schedule(tunnel, connection->since_us + idle_us);
+}
+
+/* ---- opening connections -------------------------------------------------------------------- */
+
+/* While attempts are paused, a further failure belongs to the same trouble: many connections are
+ * lost at the same time. Only the loss of the last one, which may have been good for long, begins
+ * a pause of its own. */
+static void plan_attempt(struct udp_tunnel *tunnel, const struct connection_end *end,
+                         const struct connection *was, int64_t now_us)
+{
+    int64_t lifetime_us = was->opened_us == 0 ? 0 : now_us - was->opened_us;
+    bool paused = now_us < tunnel->not_before_us;
+    bool last = lifetime_us > 0 && carriers_open(&tunnel->carriers) == 0;
+    if (paused && !last) {
+        reports_failure(&tunnel->reports, end, was->host, 0, tunnel->not_before_us - now_us,
+                        now_us);
+        return;
+    }
+    struct reconnect_event event = {
+        .lifetime_us = lifetime_us,
+        .retry_after_us = end->retry_after_us,
+        .random = tunnel->ports->random(tunnel->ports->net),
+    };
+    int64_t pause_us = reconnect_pause(&tunnel->reconnect, &tunnel->reconnect_policy, &event);
+    reports_failure(&tunnel->reports, end, was->host, paused ? 0 : lifetime_us, pause_us, now_us);
+    tunnel->not_before_us = now_us + pause_us;
+    if (was->opened_us == 0)
+        tunnel->host = (was->host + 1) % tunnel->config->host_count;
+    schedule(tunnel, tunnel->not_before_us);
+}
+
+/* An attempt to connect has failed; the next one goes to the next host. */
+static void connection_failed(struct udp_tunnel *tunnel, struct connection *connection,
+                              const struct connection_end *end, int64_t now_us)
+{
+    struct connection was = *connection;
+    carriers_set_state(&tunnel->carriers, connection, CONNECTION_FREE, now_us);
+    tunnel->counters.connects_failed++;
+    tunnel->failing = true;
+    if (!tunnel->stopping)
+        plan_attempt(tunnel, end, &was, now_us);
+}
 
 static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
 {
     static const struct connection_end no_resources = {.kind = END_INTERNAL,
                                                        .detail = "out of memory or descriptors"};
-    int index = free_slot(tunnel);
-    if (index == NONE) {
-        close_oldest_draining(tunnel);
-        tunnel->next_attempt_us = now_us + PAIRING_FULL_US;
-        schedule(tunnel, tunnel->next_attempt_us);
+    struct carriers *carriers = &tunnel->carriers;
+    struct connection *connection = carriers_first(carriers, CONNECTION_FREE);
+    /* While the same failure goes on, its line is not repeated, and neither is this one. */
+    bool quiet = carriers_open(carriers) + carriers_count(carriers, CONNECTION_OPENING) > 0 ||
+                 reports_failing(&tunnel->reports, tunnel->host);
+    reports_line(&tunnel->reports, quiet ? REPORT_DEBUG : REPORT_INFO,
+                 "Connecting WebSocket tunnel ...");
+    carriers_set_state(carriers, connection, CONNECTION_OPENING, now_us);
+    connection->host = tunnel->host;
+    connection->opened_us = 0;
+    connection->pinged_us = 0;
+    connection->stale = false;
+    connection->pairing = (struct pairing){0};
+    if (!tunnel->ports->open(tunnel->ports->net, connection->index, tunnel->host))
+        connection_failed(tunnel, connection, &no_resources, now_us);
+}
+
+/* There is no connection left for one that is missing. */
+static void make_room(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    const struct carriers *carriers = &tunnel->carriers;
+    struct connection *connection = carriers_make_room(carriers, now_us);
+    const struct connection *draining = carriers_first(carriers, CONNECTION_DRAINING);
+    if (connection == NULL && draining != NULL)
+        schedule(tunnel, draining->since_us + CARRIERS_DRAIN_LEAST_US);
+    if (connection == NULL)
         return;
-    }
-    tunnel->next_attempt_us = INT64_MAX;
-    tunnel->opening = index;
-    tunnel->connections[index] =
-        (struct connection){.state = CONNECTION_OPENING, .host = tunnel->host};
-    if (!tunnel->ports->open(tunnel->ports->net, (unsigned)index, tunnel->host))
-        connection_failed(tunnel, index, &no_resources, now_us);
-}
-
-/* The first attempt, and each after a failure. While the same failure goes on, its line is not
- * repeated (report_failure()), and neither is this one. */
-static void connect_again(struct udp_tunnel *tunnel, int64_t now_us)
-{
-    bool quiet = tunnel->active != NONE || tunnel->failures[tunnel->host].report.unwritten > 0;
-    report(tunnel, quiet ? REPORT_DEBUG : REPORT_INFO, "Connecting WebSocket tunnel ...");
-    open_connection(tunnel, now_us);
-}
-
-static void renew(struct udp_tunnel *tunnel, enum renewal_cause cause, int64_t now_us)
-{
-    if (tunnel->opening != NONE || tunnel->next_attempt_us != INT64_MAX)
-        return;
-    tunnel->renewal_cause = cause;
-    report(tunnel, REPORT_DEBUG, "Renewing the WebSocket (%s)", renewal_cause_label(cause));
-    open_connection(tunnel, now_us);
-}
-
-static void drain_connection(struct udp_tunnel *tunnel, int index, int64_t now_us)
-{
-    struct connection *connection = &tunnel->connections[index];
-    if (connection->pairing.unanswered == 0 || tunnel->stopping) {
-        close_connection(tunnel, index);
-        return;
-    }
-    connection->state = CONNECTION_DRAINING;
-    connection->drain_until_us = now_us + tunnel->rules.reply_timeout_us;
-    schedule(tunnel, connection->drain_until_us);
-}
-
-static void check_draining(struct udp_tunnel *tunnel, int64_t now_us)
-{
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
-        const struct connection *connection = &tunnel->connections[i];
-        if (connection->state != CONNECTION_DRAINING)
-            continue;
-        if (connection->pairing.unanswered == 0 || now_us >= connection->drain_until_us)
-            close_connection(tunnel, i);
-        else
-            schedule(tunnel, connection->drain_until_us);
+    if (connection->state == CONNECTION_ACTIVE && connection->pairing.unanswered > 0) {
+        drain_connection(tunnel, connection, now_us);
+        schedule(tunnel, now_us + CARRIERS_DRAIN_LEAST_US);
+    } else {
+        close_connection(tunnel, connection, now_us);
     }
 }
 
-static void warn_unclean(struct udp_tunnel *tunnel, const struct connection *connection,
-                         int64_t now_us)
+static bool may_open_more(const struct udp_tunnel *tunnel)
 {
-    uint64_t held_back;
-    bool several = connection->pairing.clients > 1;
-    if (!several && tunnel->replies_seen)
-        return;
-    if (!limited_report_due(&tunnel->unclean_report, now_us, &held_back))
-        return;
-    if (!tunnel->replies_seen)
-        report(tunnel, REPORT_WARN,
-               "No reply has come through the tunnel yet; if the remote service never answers "
-               "(syslog, traps, statsd), --one-way (planned) will be for it");
-    else
-        report(tunnel, REPORT_WARN,
-               "Replies are missing while several clients share one WebSocket, so that answers "
-               "may have reached the wrong client; the WebSocket is renewed. --connections pool "
-               "or --connections per-client (planned) will keep clients apart");
+    const struct carriers *carriers = &tunnel->carriers;
+    unsigned at_a_time = tunnel->failing ? 1 : CARRIERS_OPENING_MAX;
+    if (tunnel->stopping && (tunnel->failing || send_queue_count(tunnel->queue) == 0))
+        return false;
+    return carriers_missing(carriers) > 0 &&
+           carriers_count(carriers, CONNECTION_OPENING) < at_a_time;
 }
 
-static void check_active(struct udp_tunnel *tunnel, int64_t now_us)
+static void open_missing(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    if (tunnel->active == NONE)
-        return;
-    const struct connection *connection = &tunnel->connections[tunnel->active];
-    enum pairing_state state = pairing_check(&connection->pairing, &tunnel->rules, now_us);
-    if (state == PAIRING_CLEAN) {
-        schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
-        return;
+    while (may_open_more(tunnel)) {
+        if (now_us < tunnel->not_before_us) {
+            schedule(tunnel, tunnel->not_before_us);
+            return;
+        }
+        if (carriers_count(&tunnel->carriers, CONNECTION_FREE) == 0) {
+            make_room(tunnel, now_us);
+            return;
+        }
+        open_connection(tunnel, now_us);
     }
-    warn_unclean(tunnel, connection, now_us);
-    renew(tunnel, state == PAIRING_STUCK ? RENEWAL_WINDOW : RENEWAL_REPLY_TIMEOUT, now_us);
 }
 
 /* ---- out: local clients to the gateway ------------------------------------------------------ */
+
+static bool write_frame(struct udp_tunnel *tunnel, const struct connection *connection,
+                        const struct client *client, const uint8_t *payload, size_t size)
+{
+    const struct tunnel_ports *ports = tunnel->ports;
+    size_t message_size = frame_size(&client->prefix, size);
+    uint8_t *message = ports->reserve(ports->net, connection->index, message_size);
+    if (message == NULL)
+        return false;
+    frame_write(message, &client->prefix, payload, size);
+    ports->commit(ports->net, connection->index, message_size);
+    return true;
+}
+
+/* Sends the label credits that are missing. */
+static void send_credits(struct udp_tunnel *tunnel, struct connection *connection,
+                         const struct client *client)
+{
+    uint32_t due = pairing_credits_due(&connection->pairing, &tunnel->rules);
+    for (; due > 0 && write_frame(tunnel, connection, client, (const uint8_t *)"", 0); due--) {
+        pairing_credit_sent(&connection->pairing);
+        tunnel->counters.label_credits++;
+        mark_ready(tunnel, connection);
+    }
+}
+
+/* --one-way: it has carried what it may. Closed once all of it is on its way. */
+static void use_up(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    struct carriers *carriers = &tunnel->carriers;
+    bool sent = tunnel->ports->flush(tunnel->ports->net, connection->index);
+    tunnel->counters.renewals[RENEWAL_ONE_WAY]++;
+    if (sent) {
+        close_connection(tunnel, connection, now_us);
+    } else {
+        connection->drain_until_us = now_us + tunnel->rules.reply_timeout_us;
+        carriers_set_state(carriers, connection, CONNECTION_DRAINING, now_us);
+        schedule(tunnel, connection->drain_until_us);
+    }
+    if (carriers_count(carriers, CONNECTION_IDLE) > 0)
+        return;
+    carriers_want(carriers, &carriers->common);
+    if (carriers->ahead < AHEAD_MAX)
+        carriers->ahead++;
+}
+
+/* Does this connection take the lane's next datagram? If not, sees to it that one will. */
+static bool takes_next(struct udp_tunnel *tunnel, struct connection *connection,
+                       struct client *client, int64_t now_us)
+{
+    enum pairing_verdict verdict =
+        pairing_judge(&connection->pairing, &client->share, &tunnel->rules);
+    if (verdict == PAIRING_SEND)
+        return true;
+    if (verdict == PAIRING_RENEW)
+        renew(tunnel, connection, RENEWAL_WINDOW, now_us);
+    else if (!carriers_separate(&tunnel->carriers) &&
+             pairing_waits(&connection->pairing, &client->share, now_us))
+        schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
+    return false;
+}
 
 /* Sends one datagram if it may go now. */
 static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_t *payload,
                   size_t size, int64_t now_us)
 {
-    if (tunnel->active == NONE)
+    struct carriers *carriers = &tunnel->carriers;
+    struct lane *lane = lane_of(tunnel, client);
+    struct connection *connection = carriers_connection_of(carriers, lane, now_us);
+    if (connection == NULL) {
+        carriers_want(carriers, lane);
+        tunnel->pump_wanted = true;
         return false;
-    struct connection *connection = &tunnel->connections[tunnel->active];
-    enum pairing_verdict verdict =
-        pairing_judge(&connection->pairing, &client->share, &tunnel->rules);
-    if (verdict == PAIRING_RENEW)
-        renew(tunnel, RENEWAL_WINDOW, now_us);
-    if (verdict == PAIRING_WAIT && pairing_waits(&connection->pairing, &client->share, now_us))
-        check_active(tunnel, now_us);
-    if (verdict != PAIRING_SEND)
+    }
+    if (carriers_must_yield(carriers, connection)) {
+        carriers_yield(carriers, connection);
+        mark_ready(tunnel, connection);
         return false;
-
-    const struct tunnel_ports *ports = tunnel->ports;
-    size_t message_size = frame_size(&client->prefix, size);
-    uint8_t *message = ports->reserve(ports->net, (unsigned)tunnel->active, message_size);
-    if (message == NULL)
+    }
+    if (!takes_next(tunnel, connection, client, now_us))
         return false;
-    frame_write(message, &client->prefix, payload, size);
-    ports->commit(ports->net, (unsigned)tunnel->active, message_size);
+    send_credits(tunnel, connection, client);
+    if (!write_frame(tunnel, connection, client, payload, size))
+        return false;
+    connection->turn++;
     pairing_sent(&connection->pairing, &client->share, &tunnel->rules, now_us);
     tunnel->counters.direction[DIRECTION_OUT].passed_on++;
     tunnel->counters.direction[DIRECTION_OUT].bytes += size;
     schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
+    mark_ready(tunnel, connection);
+    if (tunnel->rules.one_way && tunnel->rules.window != 0 &&
+        connection->pairing.unanswered >= tunnel->rules.window)
+        use_up(tunnel, connection, now_us);
     return true;
 }
 
-static void flush(struct udp_tunnel *tunnel)
+static void unqueue(struct udp_tunnel *tunnel, struct lane *lane)
 {
-    if (tunnel->active != NONE)
-        tunnel->ports->flush(tunnel->ports->net, (unsigned)tunnel->active);
+    lane->first->client->queued--;
+    send_queue_pop(tunnel->queue, lane);
+    if (lane->queued > 0)
+        return;
+    carriers_want_no_more(&tunnel->carriers, lane);
+    if (lane->connection != NULL)
+        mark_ready(tunnel, lane->connection);
 }
 
-static void unqueue(struct udp_tunnel *tunnel)
+static void drop_oldest(struct udp_tunnel *tunnel, enum drop_reason reason, int64_t now_us)
 {
-    send_queue_head(tunnel->queue)->client->queued--;
-    send_queue_pop(tunnel->queue);
-}
-
-static void drop_queued(struct udp_tunnel *tunnel, enum drop_reason reason, int64_t now_us)
-{
-    unqueue(tunnel);
+    unqueue(tunnel, send_queue_oldest(tunnel->queue)->lane);
     drop(tunnel, DIRECTION_OUT, reason, now_us);
 }
 
 static void enqueue(struct udp_tunnel *tunnel, struct client *client,
                     const struct datagram *datagram, int64_t now_us)
 {
+    struct lane *lane = lane_of(tunnel, client);
     if (send_queue_full(tunnel->queue))
-        drop_queued(tunnel, DROP_QUEUE_FULL, now_us);
-    if (!send_queue_push(tunnel->queue, client, datagram->payload, datagram->size, now_us)) {
+        drop_oldest(tunnel, DROP_QUEUE_FULL, now_us);
+    if (!send_queue_push(tunnel->queue, lane, client, datagram->payload, datagram->size, now_us)) {
         drop(tunnel, DIRECTION_OUT, DROP_NO_MEMORY, now_us);
+        carriers_want_no_more(&tunnel->carriers, lane);
         return;
     }
     client->queued++;
-    schedule(tunnel, send_queue_head(tunnel->queue)->received_us + tunnel->config->queue_age_us);
+    if (lane->connection == NULL)
+        carriers_want(&tunnel->carriers, lane);
+    else if (tunnel->rules.only_full)
+        schedule(tunnel, now_us + PAIRING_FULL_US);
+    schedule(tunnel, send_queue_oldest(tunnel->queue)->received_us + tunnel->config->queue_age_us);
 }
 
 static void expire_queued(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    const struct queued_datagram *head;
-    while ((head = send_queue_head(tunnel->queue)) != NULL) {
-        int64_t expiry_us = head->received_us + tunnel->config->queue_age_us;
+    const struct queued_datagram *oldest;
+    while ((oldest = send_queue_oldest(tunnel->queue)) != NULL) {
+        int64_t expiry_us = oldest->received_us + tunnel->config->queue_age_us;
         if (now_us < expiry_us) {
             schedule(tunnel, expiry_us);
             return;
         }
-        drop_queued(tunnel, DROP_QUEUE_AGE, now_us);
+        drop_oldest(tunnel, DROP_QUEUE_AGE, now_us);
+    }
+}
+
+/* Sends what the lane has waiting, as far as it may go. */
+static void send_queued(struct udp_tunnel *tunnel, struct lane *lane, int64_t now_us)
+{
+    const struct queued_datagram *first;
+    while ((first = lane->first) != NULL &&
+           offer(tunnel, first->client, first->payload, first->size, now_us))
+        unqueue(tunnel, lane);
+}
+
+/* All that has been written since, and credits, go out; what is at rest goes back to the pool. */
+static void finish_ready(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    const struct lane *lane = connection->lane;
+    if (connection->state == CONNECTION_ACTIVE || connection->state == CONNECTION_IDLE) {
+        if (lane != NULL && lane->client != NULL && connection->pairing.clients > 0)
+            send_credits(tunnel, connection, lane->client);
+        tunnel->ports->flush(tunnel->ports->net, connection->index);
+        carriers_settle(&tunnel->carriers, connection, now_us);
+    }
+    connection->ready = false;
+}
+
+/* Whatever something has happened to may have room for its lane. */
+static void pump_ready(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    size_t count = tunnel->ready_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct connection *connection = tunnel->ready[i];
+        struct lane *lane = connection->lane;
+        if (lane != NULL && lane->connection == connection)
+            send_queued(tunnel, lane, now_us);
+    }
+    /* Sending marks no other connection than these, or those just handed over: the list only
+     * grows by what is not in it yet. */
+    for (size_t i = 0; i < tunnel->ready_count; i++)
+        finish_ready(tunnel, tunnel->ready[i], now_us);
+    tunnel->ready_count = 0;
+}
+
+/* Connections that are idle for lanes that wait. */
+static void serve_waiting(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct connection *replaced;
+    struct connection *connection;
+    while ((connection = carriers_serve(&tunnel->carriers, &replaced, now_us)) != NULL) {
+        struct lane *lane = connection->lane;
+        if (replaced != NULL) {
+            tunnel->counters.renewals[lane->cause]++;
+            reports_line(&tunnel->reports, REPORT_DEBUG, "WebSocket renewed");
+            drain_connection(tunnel, replaced, now_us);
+        }
+        mark_ready(tunnel, connection);
+        send_queued(tunnel, lane, now_us);
     }
 }
 
 static void pump(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    const struct queued_datagram *head;
     tunnel->pump_wanted = false;
     expire_queued(tunnel, now_us);
-    while ((head = send_queue_head(tunnel->queue)) != NULL &&
-           offer(tunnel, head->client, head->payload, head->size, now_us))
-        unqueue(tunnel);
-    flush(tunnel);
+    close_stale(tunnel, now_us);
+    do {
+        pump_ready(tunnel, now_us);
+        serve_waiting(tunnel, now_us);
+    } while (tunnel->ready_count > 0);
+    open_missing(tunnel, now_us);
+}
+
+static void forget_client(struct udp_tunnel *tunnel, struct client *client, int64_t now_us)
+{
+    struct carriers *carriers = &tunnel->carriers;
+    struct connection *connection = lane_of(tunnel, client)->connection;
+    if (connection != NULL)
+        pairing_forget(&connection->pairing, &client->share);
+    if (carriers_separate(carriers)) {
+        if (connection != NULL && carriers->mode == CONNECTIONS_PER_CLIENT)
+            close_connection(tunnel, connection, now_us);
+        carriers_forget(carriers, &client->lane);
+        tunnel->pump_wanted = true;
+    }
+    client_table_remove(tunnel->clients, client);
 }
 
 static void forget_clients(struct udp_tunnel *tunnel, int64_t now_us)
 {
     struct client *client;
-    while ((client = client_table_expired(tunnel->clients, now_us)) != NULL) {
-        if (tunnel->active != NONE)
-            pairing_forget(&tunnel->connections[tunnel->active].pairing, &client->share);
-        client_table_remove(tunnel->clients, client);
-    }
+    while ((client = client_table_expired(tunnel->clients, now_us)) != NULL)
+        forget_client(tunnel, client, now_us);
 }
 
 static void accept_datagram(struct udp_tunnel *tunnel, const struct datagram *datagram,
@@ -402,7 +519,7 @@ static void accept_datagram(struct udp_tunnel *tunnel, const struct datagram *da
         return;
     }
     /* What waits goes first. */
-    if (send_queue_count(tunnel->queue) > 0 ||
+    if (lane_of(tunnel, client)->queued > 0 ||
         !offer(tunnel, client, datagram->payload, datagram->size, now_us))
         enqueue(tunnel, client, datagram, now_us);
 }
@@ -415,56 +532,69 @@ void udp_tunnel_on_datagrams(struct udp_tunnel *tunnel, const struct datagram *b
     if (client_table_count(tunnel->clients) > CLIENTS_MAX)
         forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
-    flush(tunnel);
+    pump(tunnel, now_us);
 }
 
 void udp_tunnel_on_overflow(struct udp_tunnel *tunnel, uint64_t count, int64_t now_us)
 {
-    uint64_t held_back;
     tunnel->counters.receive_overflow += count;
-    if (limited_report_due(&tunnel->overflow_report, now_us, &held_back))
-        report(tunnel, REPORT_WARN,
-               "The kernel dropped %" PRIu64 " datagrams (%" PRIu64 " in all) that came faster "
-               "than they could be read; a larger net.core.rmem_max helps",
-               count, tunnel->counters.receive_overflow);
+    reports_overflow(&tunnel->reports, count, tunnel->counters.receive_overflow, now_us);
 }
 
 /* ---- in: the gateway to local clients ------------------------------------------------------- */
 
+/* Who gets it: the client that the connection carries, or, where several share it, the one that the
+ * label names. NULL for nobody who has sent something lately. */
+static struct client *recipient(struct udp_tunnel *tunnel, const struct connection *connection,
+                                const struct address *label, int64_t now_us)
+{
+    if (!carriers_separate(&tunnel->carriers))
+        return client_table_find(tunnel->clients, label, now_us);
+    if (connection->lane == NULL ||
+        !client_table_knows(tunnel->clients, connection->lane->client, now_us))
+        return NULL;
+    return connection->lane->client;
+}
+
 static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
                        const uint8_t *data, size_t size, int64_t now_us)
 {
-    struct address address;
+    struct address label;
     size_t payload_size;
     uint8_t *payload = tunnel->ports->reply_reserve(tunnel->ports->net);
-    enum frame_result result = frame_read(&address, payload, &payload_size, data, size);
+    enum frame_result result = frame_read(&label, payload, &payload_size, data, size);
     if (result != FRAME_OK) {
         drop(tunnel, DIRECTION_IN, drop_reason_of_frame(result), now_us);
         return;
     }
-    struct client *client = client_table_find(tunnel->clients, &address, now_us);
-    pairing_answered(&connection->pairing, client == NULL ? NULL : &client->share, now_us);
-    if (client == NULL) {
-        drop(tunnel, DIRECTION_IN, DROP_UNKNOWN_CLIENT, now_us);
+    struct client *client = recipient(tunnel, connection, &label, now_us);
+    bool surplus = pairing_answered(&connection->pairing, client == NULL ? NULL : &client->share,
+                                    &tunnel->rules, now_us);
+    if (surplus && tunnel->carriers.mode == CONNECTIONS_POOL)
+        tunnel->counters.surplus_replies++;
+    if (tunnel->rules.one_way || client == NULL) {
+        drop(tunnel, DIRECTION_IN, tunnel->rules.one_way ? DROP_ONE_WAY : DROP_UNKNOWN_CLIENT,
+             now_us);
         return;
     }
     tunnel->replies_seen = true;
     tunnel->ports->reply_commit(tunnel->ports->net, &client->address, payload_size);
 }
 
-void udp_tunnel_on_message(struct udp_tunnel *tunnel, unsigned connection, bool text,
+void udp_tunnel_on_message(struct udp_tunnel *tunnel, unsigned index, bool text,
                            const uint8_t *data, size_t size, int64_t now_us)
 {
+    struct connection *connection = &tunnel->carriers.connections[index];
     tunnel->counters.direction[DIRECTION_IN].received++;
+    connection->heard_us = now_us;
     if (text) {
         drop(tunnel, DIRECTION_IN, DROP_TEXT_FRAME, now_us);
         return;
     }
-    struct connection *from = &tunnel->connections[connection];
-    take_reply(tunnel, from, data, size, now_us);
-    if (from->state == CONNECTION_DRAINING && from->pairing.unanswered == 0)
-        close_connection(tunnel, (int)connection);
-    tunnel->pump_wanted = true;
+    take_reply(tunnel, connection, data, size, now_us);
+    if (connection->state == CONNECTION_DRAINING && connection->pairing.unanswered == 0)
+        close_connection(tunnel, connection, now_us);
+    mark_ready(tunnel, connection);
 }
 
 void udp_tunnel_on_delivered(struct udp_tunnel *tunnel, size_t sent, uint64_t sent_bytes,
@@ -480,78 +610,46 @@ void udp_tunnel_on_delivered(struct udp_tunnel *tunnel, size_t sent, uint64_t se
 
 void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned index, int64_t now_us)
 {
-    struct connection *connection = &tunnel->connections[index];
-    int replaced = tunnel->active;
+    struct connection *connection = &tunnel->carriers.connections[index];
+    bool first = carriers_open(&tunnel->carriers) == 0;
 
-    connection->state = CONNECTION_ACTIVE;
-    connection->opened_us = now_us;
     if (++tunnel->generation == 0)
         tunnel->generation = 1;
     pairing_init(&connection->pairing, tunnel->generation);
+    connection->opened_us = now_us;
+    connection->heard_us = now_us;
+    carriers_set_state(&tunnel->carriers, connection, CONNECTION_IDLE, now_us);
     tunnel->counters.connects_ok++;
-    tunnel->opening = NONE;
-    tunnel->active = (int)index;
-    if (replaced != NONE) {
-        tunnel->counters.renewals[tunnel->renewal_cause]++;
-        report(tunnel, REPORT_DEBUG, "WebSocket renewed");
-        drain_connection(tunnel, replaced, now_us);
-    } else {
-        report(tunnel, REPORT_INFO, "WebSocket tunnel connected");
-    }
+    tunnel->failing = false;
+    reports_line(&tunnel->reports, first ? REPORT_INFO : REPORT_DEBUG,
+                 "WebSocket tunnel connected");
+    if (tunnel->config->connections == CONNECTIONS_PER_CLIENT &&
+        tunnel->config->ping_interval_us > 0)
+        schedule(tunnel, now_us + tunnel->config->ping_interval_us);
     tunnel->pump_wanted = true;
 }
 
-/* "2s", "0.75s", "3600s". */
-static void format_pause(int64_t pause_us, char *out, size_t size)
+/* A connection that was up has ended, or is given up. What waits for it waits for another. */
+static void connection_lost(struct udp_tunnel *tunnel, struct connection *connection,
+                            const struct connection_end *end, enum connection_state state,
+                            int64_t now_us)
 {
-    int hundredths = (int)(pause_us / 10000 % 100);
-    if (hundredths == 0)
-        snprintf(out, size, "%" PRId64 "s", pause_us / 1000000);
+    struct carriers *carriers = &tunnel->carriers;
+    struct connection was = *connection;
+    struct lane *lane = was.lane != NULL && was.lane->connection == connection ? was.lane : NULL;
+    bool others = carriers_open(carriers) > 1;
+    carriers_set_state(carriers, connection, state, now_us);
+    if (lane == &carriers->common || (lane != NULL && lane->queued > 0))
+        carriers_want(carriers, lane);
+    else if (lane != NULL)
+        carriers_want_no_more(carriers, lane);
+    if (tunnel->stopping)
+        return;
+    /* A spare one that the gateway, or something before it, has no patience with. */
+    if (was.state == CONNECTION_IDLE && others)
+        reports_line(&tunnel->reports, REPORT_DEBUG, "An idle WebSocket has ended");
     else
-        snprintf(out, size, "%" PRId64 ".%0*ds", pause_us / 1000000, hundredths % 10 == 0 ? 1 : 2,
-                 hundredths % 10 == 0 ? hundredths / 10 : hundredths);
-}
-
-/* One line for the first failure of a kind with a host, then at most one a minute. A connection
- * that was good for a while begins a new story; one that is closed at once each time does not. */
-static void report_failure(struct udp_tunnel *tunnel, const struct connection_end *end, size_t host,
-                           const struct reconnect_event *event, int64_t pause_us, int64_t now_us)
-{
-    char cause[sizeof tunnel->failures[0].text];
-    uint64_t held_back;
-    struct failure *failure = &tunnel->failures[host];
-    connection_end_describe(end, tunnel->config->hosts[host].text, tunnel->config->access_type,
-                            cause, sizeof cause);
-    if (event->lifetime_us >= RECONNECT_LASTED_US || strcmp(cause, failure->text) != 0) {
-        memcpy(failure->text, cause, sizeof cause);
-        failure->report = (struct limited_report){0};
-    }
-    if (!limited_report_due(&failure->report, now_us, &held_back))
-        return;
-    char again[64] = "";
-    if (held_back > 0)
-        snprintf(again, sizeof again, " (failed so %" PRIu64 " times)", held_back + 1);
-    char pause[32];
-    format_pause(pause_us, pause, sizeof pause);
-    bool at_once = pause_us < RECONNECT_AT_ONCE_US;
-    report(tunnel, REPORT_ERROR, "WebSocket tunnel error: %s%s; retrying %s%s", cause, again,
-           at_once ? "at once" : "in ", at_once ? "" : pause);
-}
-
-static void plan_attempt(struct udp_tunnel *tunnel, const struct connection_end *end,
-                         const struct connection *lost, int64_t now_us)
-{
-    struct reconnect_event event = {
-        .lifetime_us = lost->opened_us == 0 ? 0 : now_us - lost->opened_us,
-        .retry_after_us = end->retry_after_us,
-        .random = tunnel->ports->random(tunnel->ports->net),
-    };
-    int64_t pause_us = reconnect_pause(&tunnel->reconnect, &tunnel->reconnect_policy, &event);
-    report_failure(tunnel, end, lost->host, &event, pause_us, now_us);
-    if (tunnel->opening != NONE)
-        return;
-    tunnel->next_attempt_us = now_us + pause_us;
-    schedule(tunnel, tunnel->next_attempt_us);
+        plan_attempt(tunnel, end, &was, now_us);
 }
 
 static void count_breach(struct udp_tunnel *tunnel, const struct connection_end *end,
@@ -563,104 +661,194 @@ static void count_breach(struct udp_tunnel *tunnel, const struct connection_end 
          now_us);
 }
 
-/* An attempt to connect has failed; the next one goes to the next host. */
-static void connection_failed(struct udp_tunnel *tunnel, int index,
-                              const struct connection_end *end, int64_t now_us)
-{
-    struct connection was = tunnel->connections[index];
-    tunnel->connections[index] = (struct connection){.state = CONNECTION_FREE};
-    tunnel->opening = NONE;
-    tunnel->counters.connects_failed++;
-    tunnel->host = (was.host + 1) % tunnel->config->host_count;
-    if (tunnel->stopping)
-        tunnel->stop_deadline_us = now_us; /* there is no time to try again */
-    else
-        plan_attempt(tunnel, end, &was, now_us);
-}
-
-static void connection_lost(struct udp_tunnel *tunnel, int index, const struct connection_end *end,
-                            int64_t now_us)
-{
-    struct connection was = tunnel->connections[index];
-    tunnel->connections[index] = (struct connection){.state = CONNECTION_FREE};
-    tunnel->active = NONE;
-    if (!tunnel->stopping)
-        plan_attempt(tunnel, end, &was, now_us);
-}
-
-static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us);
-
 void udp_tunnel_on_closed(struct udp_tunnel *tunnel, unsigned index,
                           const struct connection_end *end, int64_t now_us)
 {
-    struct connection *connection = &tunnel->connections[index];
+    struct connection *connection = &tunnel->carriers.connections[index];
+    tunnel->pump_wanted = true;
     if (end->kind == END_PROTOCOL_BREACH)
         count_breach(tunnel, end, now_us);
     if (connection->state == CONNECTION_OPENING)
-        connection_failed(tunnel, (int)index, end, now_us);
-    else if (connection->state == CONNECTION_ACTIVE)
-        connection_lost(tunnel, (int)index, end, now_us);
+        connection_failed(tunnel, connection, end, now_us);
+    else if (connection->state == CONNECTION_ACTIVE || connection->state == CONNECTION_IDLE)
+        connection_lost(tunnel, connection, end, CONNECTION_FREE, now_us);
     else
-        *connection = (struct connection){.state = CONNECTION_FREE};
-    if (tunnel->stopping && !tunnel->stopped)
-        advance_stop(tunnel, now_us);
+        carriers_set_state(&tunnel->carriers, connection, CONNECTION_FREE, now_us);
 }
 
-void udp_tunnel_on_writable(struct udp_tunnel *tunnel, unsigned connection, int64_t now_us)
+void udp_tunnel_on_writable(struct udp_tunnel *tunnel, unsigned index, int64_t now_us)
 {
-    (void)connection;
-    (void)now_us;
-    tunnel->pump_wanted = true;
+    struct connection *connection = &tunnel->carriers.connections[index];
+    if (tunnel->rules.one_way && connection->state == CONNECTION_DRAINING)
+        close_connection(tunnel, connection, now_us); /* now all of it is on its way */
+    mark_ready(tunnel, connection);
+}
+
+void udp_tunnel_on_pong(struct udp_tunnel *tunnel, unsigned index, int64_t now_us)
+{
+    struct connection *connection = &tunnel->carriers.connections[index];
+    connection->heard_us = now_us;
+    if (connection->pinged_us == 0)
+        return;
+    counters_add_ping(&tunnel->counters.pings, now_us - connection->pinged_us);
+    connection->pinged_us = 0;
+}
+
+/* ---- looking after connections -------------------------------------------------------------- */
+
+static void warn_unclean(struct udp_tunnel *tunnel, const struct connection *connection,
+                         int64_t now_us)
+{
+    if (!tunnel->replies_seen)
+        reports_no_reply(&tunnel->reports, now_us);
+    else if (!carriers_separate(&tunnel->carriers) && connection->pairing.clients > 1)
+        reports_misrouting(&tunnel->reports, now_us);
+}
+
+/* A client that has its own WebSocket keeps it as long as it can, since the remote knows it by
+ * that. It gets another one when a datagram has waited for room for so long. */
+static bool held_up(const struct udp_tunnel *tunnel, const struct connection *connection,
+                    int64_t now_us)
+{
+    const struct lane *lane = connection->lane;
+    return lane != NULL && lane->connection == connection && lane->queued > 0 &&
+           now_us >= lane->first->received_us + PAIRING_FULL_US &&
+           pairing_judge(&connection->pairing, &lane->client->share, &tunnel->rules) ==
+               PAIRING_WAIT;
+}
+
+static void check_clean(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    enum pairing_state state = pairing_check(&connection->pairing, &tunnel->rules, now_us);
+    if (tunnel->rules.only_full) {
+        state = held_up(tunnel, connection, now_us) ? PAIRING_STUCK : PAIRING_CLEAN;
+        if (state == PAIRING_CLEAN && connection->lane != NULL && connection->lane->queued > 0)
+            schedule(tunnel, now_us + PAIRING_FULL_US);
+    } else if (state == PAIRING_CLEAN) {
+        schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
+    }
+    if (state == PAIRING_CLEAN)
+        return;
+    warn_unclean(tunnel, connection, now_us);
+    renew(tunnel, connection, state == PAIRING_STUCK ? RENEWAL_WINDOW : RENEWAL_REPLY_TIMEOUT,
+          now_us);
+}
+
+static void check_active(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct connection *connection = carriers_first(&tunnel->carriers, CONNECTION_ACTIVE);
+    while (connection != NULL) {
+        struct connection *next = connection->next;
+        check_clean(tunnel, connection, now_us);
+        connection = next;
+    }
+}
+
+static void give_up(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    static const struct connection_end no_pong = {
+        .kind = END_LOST, .detail = "a ping was not answered within --ping-timeout"};
+    connection_lost(tunnel, connection, &no_pong, CONNECTION_CLOSING, now_us);
+    tunnel->ports->close(tunnel->ports->net, connection->index);
+}
+
+static void check_ping(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    int64_t due_us = connection->heard_us + tunnel->config->ping_interval_us;
+    if (connection->pinged_us != 0) {
+        due_us = connection->pinged_us + tunnel->config->ping_timeout_us;
+        if (now_us >= due_us) {
+            give_up(tunnel, connection, now_us);
+            return;
+        }
+    } else if (now_us >= due_us && pairing_may_ping(&connection->pairing, &tunnel->rules)) {
+        connection->pinged_us = now_us;
+        pairing_credit_sent(&connection->pairing); /* it takes a label, too */
+        tunnel->ports->ping(tunnel->ports->net, connection->index);
+        due_us = now_us + tunnel->config->ping_timeout_us;
+    } else if (now_us >= due_us) {
+        due_us = now_us + tunnel->config->ping_interval_us;
+    }
+    schedule(tunnel, due_us);
+}
+
+static void check_pings(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    static const enum connection_state states[] = {CONNECTION_IDLE, CONNECTION_ACTIVE};
+    if (tunnel->config->connections != CONNECTIONS_PER_CLIENT ||
+        tunnel->config->ping_interval_us == 0)
+        return;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct connection *connection = carriers_first(&tunnel->carriers, states[i]);
+        while (connection != NULL) {
+            struct connection *next = connection->next;
+            check_ping(tunnel, connection, now_us);
+            connection = next;
+        }
+    }
 }
 
 /* ---- stopping ------------------------------------------------------------------------------- */
 
-static void close_all(struct udp_tunnel *tunnel)
+static void close_all(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
-        enum connection_state state = tunnel->connections[i].state;
-        if (state != CONNECTION_FREE && state != CONNECTION_CLOSING)
-            close_connection(tunnel, i);
+    for (unsigned i = 0; i < tunnel->carriers.max; i++) {
+        struct connection *connection = &tunnel->carriers.connections[i];
+        if (connection->state != CONNECTION_FREE && connection->state != CONNECTION_CLOSING)
+            close_connection(tunnel, connection, now_us);
     }
 }
 
 static void check_stopped(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
-        if (tunnel->connections[i].state != CONNECTION_FREE)
-            return;
-    if (tunnel->stopped)
+    if (tunnel->stopped ||
+        carriers_count(&tunnel->carriers, CONNECTION_FREE) < tunnel->carriers.max)
         return;
     tunnel->stopped = true;
-    report_held_back(tunnel, INT64_MAX, now_us);
+    reports_held_back(&tunnel->reports, 0, now_us);
     tunnel->ports->stopped(tunnel->ports->net);
 }
 
-/* While stopping nobody waits for replies: what a full window holds back goes on a fresh
- * WebSocket. Once nothing is queued, or can go any more, or the time is up, closes. */
+/* Nobody waits for replies any more: what a full window holds back goes on fresh WebSockets. */
+static void renew_full(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    struct connection *connection = carriers_first(&tunnel->carriers, CONNECTION_ACTIVE);
+    while (connection != NULL) {
+        struct connection *next = connection->next;
+        const struct lane *lane = connection->lane;
+        if (lane != NULL && lane->connection == connection && lane->queued > 0)
+            renew(tunnel, connection, RENEWAL_WINDOW, now_us);
+        connection = next;
+    }
+}
+
+/* Once nothing is queued, or can go any more, or the time is up, closes. */
 static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    bool hopeless = tunnel->active == NONE && tunnel->opening == NONE;
+    const struct carriers *carriers = &tunnel->carriers;
+    bool opening = carriers_count(carriers, CONNECTION_OPENING) > 0;
+    bool hopeless = !opening && (tunnel->failing || carriers_open(carriers) == 0);
     bool late = now_us >= tunnel->stop_deadline_us;
     if (send_queue_count(tunnel->queue) > 0 && !hopeless && !late) {
-        if (tunnel->active != NONE)
-            renew(tunnel, RENEWAL_WINDOW, now_us);
+        renew_full(tunnel, now_us);
+        open_missing(tunnel, now_us);
         schedule(tunnel, tunnel->stop_deadline_us);
         return;
     }
     while (send_queue_count(tunnel->queue) > 0)
-        drop_queued(tunnel, DROP_SHUTDOWN, now_us);
-    tunnel->next_attempt_us = INT64_MAX;
-    close_all(tunnel);
+        drop_oldest(tunnel, DROP_SHUTDOWN, now_us);
+    close_all(tunnel, now_us);
     check_stopped(tunnel, now_us);
 }
 
 void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    report(tunnel, REPORT_INFO, "Stopping: closing the WebSocket tunnel ...");
+    reports_line(&tunnel->reports, REPORT_INFO, "Stopping: closing the WebSocket tunnel ...");
     tunnel->stopping = true;
-    tunnel->next_attempt_us = INT64_MAX;
+    tunnel->carriers.stopping = true;
     tunnel->stop_deadline_us = now_us + STOP_DRAIN_US;
+    if (carriers_open(&tunnel->carriers) > 0)
+        tunnel->failing = false; /* another attempt may do */
     pump(tunnel, now_us);
     advance_stop(tunnel, now_us);
 }
@@ -670,15 +858,13 @@ void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us)
 void udp_tunnel_on_timer(struct udp_tunnel *tunnel, int64_t now_us)
 {
     tunnel->timer_us = INT64_MAX;
-    report_held_back(tunnel, now_us - LIMITED_REPORT_INTERVAL_US, now_us);
+    schedule(tunnel, reports_held_back(&tunnel->reports, LIMITED_REPORT_INTERVAL_US, now_us));
     forget_clients(tunnel, now_us);
     schedule(tunnel, client_table_next_expiry(tunnel->clients));
     check_active(tunnel, now_us);
     check_draining(tunnel, now_us);
-    if (now_us >= tunnel->next_attempt_us)
-        connect_again(tunnel, now_us);
-    else
-        schedule(tunnel, tunnel->next_attempt_us);
+    check_pings(tunnel, now_us);
+    close_superfluous(tunnel, now_us);
     pump(tunnel, now_us);
     if (tunnel->stopping && !tunnel->stopped)
         advance_stop(tunnel, now_us);
@@ -695,32 +881,50 @@ void udp_tunnel_before_sleep(struct udp_tunnel *tunnel, int64_t now_us)
 
 void udp_tunnel_start(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    connect_again(tunnel, now_us);
+    if (!carriers_separate(&tunnel->carriers))
+        carriers_want(&tunnel->carriers, &tunnel->carriers.common);
+    pump(tunnel, now_us);
+}
+
+static void renew_all(struct udp_tunnel *tunnel, int64_t now_us)
+{
+    for (unsigned i = 0; i < tunnel->carriers.max; i++) {
+        struct connection *connection = &tunnel->carriers.connections[i];
+        if (connection->state == CONNECTION_ACTIVE)
+            renew(tunnel, connection, RENEWAL_RELOAD, now_us);
+        if (connection->state == CONNECTION_IDLE && !connection->stale) {
+            connection->stale = true;
+            tunnel->carriers.stale_idle++;
+        }
+    }
 }
 
 void udp_tunnel_renew(struct udp_tunnel *tunnel, int64_t now_us)
 {
-    report(tunnel, REPORT_INFO, "Renewing the WebSocket tunnel ...");
-    if (tunnel->opening == NONE) /* now, not when a failed attempt's pause is over */
-        tunnel->next_attempt_us = INT64_MAX;
-    if (tunnel->active != NONE)
-        renew(tunnel, RENEWAL_RELOAD, now_us);
-    else if (tunnel->opening == NONE && !tunnel->stopping)
-        connect_again(tunnel, now_us);
+    reports_line(&tunnel->reports, REPORT_INFO, "Renewing the WebSocket tunnel ...");
+    tunnel->not_before_us = now_us; /* now, not when a failed attempt's pause is over */
+    renew_all(tunnel, now_us);
+    pump(tunnel, now_us);
 }
 
 void udp_tunnel_counters(const struct udp_tunnel *tunnel, struct counters *out)
 {
+    const struct carriers *carriers = &tunnel->carriers;
     *out = tunnel->counters;
     out->queue_datagrams = send_queue_count(tunnel->queue);
     out->clients = client_table_count(tunnel->clients);
-    for (int i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
-        const struct connection *connection = &tunnel->connections[i];
-        out->unanswered_datagrams += connection->pairing.unanswered;
-        out->connections_connecting += connection->state == CONNECTION_OPENING;
-        out->connections_active += connection->state == CONNECTION_ACTIVE;
-        out->connections_draining += connection->state == CONNECTION_DRAINING;
-    }
+    out->connections_connecting = carriers_count(carriers, CONNECTION_OPENING);
+    out->connections_active = carriers_count(carriers, CONNECTION_ACTIVE);
+    out->connections_idle = carriers_count(carriers, CONNECTION_IDLE);
+    out->connections_draining = carriers_count(carriers, CONNECTION_DRAINING);
+    for (unsigned i = 0; i < carriers->max; i++)
+        if (carriers->connections[i].state != CONNECTION_CLOSING)
+            out->unanswered_datagrams += carriers->connections[i].pairing.unanswered;
+}
+
+unsigned udp_tunnel_connections_max(const struct tunnel_config *config)
+{
+    return carriers_max(config);
 }
 
 struct udp_tunnel *udp_tunnel_new(const struct tunnel_config *config,
@@ -732,17 +936,16 @@ struct udp_tunnel *udp_tunnel_new(const struct tunnel_config *config,
     uint64_t seed = (uint64_t)ports->random(ports->net) << 32 | ports->random(ports->net);
     tunnel->config = config;
     tunnel->ports = ports;
-    tunnel->rules = (struct pairing_rules){.window = config->window,
-                                           .reply_timeout_us = config->reply_timeout_us};
+    tunnel->reports = (struct reports){.config = config, .ports = ports};
+    tunnel->rules = pairing_rules_of(config);
     tunnel->reconnect_policy = (struct reconnect_policy){
         .delay_us = config->reconnect_delay_us, .max_delay_us = config->reconnect_max_delay_us};
-    tunnel->active = NONE;
-    tunnel->opening = NONE;
-    tunnel->next_attempt_us = INT64_MAX;
     tunnel->timer_us = INT64_MAX;
     tunnel->clients = client_table_new(config->client_timeout_us, seed);
     tunnel->queue = send_queue_new(config->queue_size);
-    if (tunnel->clients == NULL || tunnel->queue == NULL) {
+    bool carriers = carriers_init(&tunnel->carriers, config);
+    tunnel->ready = calloc(carriers_max(config), sizeof(struct connection *));
+    if (tunnel->clients == NULL || tunnel->queue == NULL || !carriers || tunnel->ready == NULL) {
         udp_tunnel_free(tunnel);
         return NULL;
     }
@@ -755,5 +958,7 @@ void udp_tunnel_free(struct udp_tunnel *tunnel)
         return;
     client_table_free(tunnel->clients);
     send_queue_free(tunnel->queue);
+    carriers_free(&tunnel->carriers);
+    free(tunnel->ready);
     free(tunnel);
 }

@@ -40,7 +40,9 @@ struct websocket_events {
     void (*open)(void *context);
     /* A whole message; the bytes are valid during the call. */
     void (*message)(void *context, bool text, const uint8_t *data, size_t size);
-    /* There is room again after websocket_reserve() gave none. */
+    /* The answer to websocket_ping(). */
+    void (*pong)(void *context);
+    /* There is room again after websocket_reserve() gave none, or websocket_flush() left some. */
     void (*writable)(void *context);
     /* Once, last: the handle is gone after this. */
     void (*closed)(void *context, const struct connection_end *end);
@@ -57,8 +59,12 @@ struct websocket *websocket_open(struct websocket_target *target,
  * done with this connection. NULL while the peer does not read. */
 uint8_t *websocket_reserve(struct websocket *websocket, size_t size);
 void websocket_commit(struct websocket *websocket, size_t size);
-/* Hands what was committed to the kernel in one write. */
-void websocket_flush(struct websocket *websocket);
+/* Hands what was committed to the kernel in one write. False where some of it is left, since the
+ * peer does not read; that goes by itself later. */
+bool websocket_flush(struct websocket *websocket);
+
+/* Sends a ping without payload. No effect while the peer does not read. */
+void websocket_ping(struct websocket *websocket);
 
 /* Sends a close frame with 1000 and waits for the answer, a second at most; messages that come
  * meanwhile are still delivered. Before the upgrade it just gives up. events->closed follows. */

@@ -5,11 +5,13 @@
 #ifndef OTOROSHICTL_TUNNEL_CLIENT_TABLE_H
 #define OTOROSHICTL_TUNNEL_CLIENT_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "otoroshictl/codec/address.h"
 #include "otoroshictl/codec/frame.h"
+#include "otoroshictl/tunnel/lane.h"
 #include "otoroshictl/tunnel/pairing.h"
 
 /* Above this many the client unseen for longest is forgotten to make room. */
@@ -18,9 +20,11 @@ enum { CLIENTS_MAX = 65536 };
 struct client {
     struct address address;
     struct frame_prefix prefix;
-    struct pairing_share share; /* its part of the shared WebSocket's unanswered datagrams */
+    struct lane lane;           /* of no use where all clients share one */
+    struct pairing_share share; /* its part of its WebSocket's unanswered datagrams */
     int64_t last_seen_us;
-    uint32_t queued; /* datagrams in the send queue; while there are any it is not forgotten */
+    uint32_t queued; /* datagrams in the send queue, whatever the lane; while there are any it is
+                      * not forgotten */
     uint32_t hash;
     struct client *next_in_bucket;
     struct client *older;
@@ -41,6 +45,10 @@ struct client *client_table_touch(struct client_table *table, const struct addre
 /* The client of this address if it was seen within the timeout, else NULL. */
 struct client *client_table_find(struct client_table *table, const struct address *address,
                                  int64_t now_us);
+
+/* Was it seen within the timeout? */
+bool client_table_knows(const struct client_table *table, const struct client *client,
+                        int64_t now_us);
 
 /* The client to forget next: unseen for the timeout, or the table is above CLIENTS_MAX. NULL if
  * there is none. A client with queued datagrams is passed over (its time starts anew). */

@@ -1,33 +1,47 @@
-/* How many datagrams a shared WebSocket may carry unanswered, and when it must be replaced.
+/* How many datagrams a WebSocket may carry unanswered, and when it must be replaced.
  *
- * Otoroshi gives each reply to the oldest unanswered datagram, whatever it answers (see
- * docs/protocol.md), drops replies by itself where more than eight are in flight, and stops
- * reading at 32. So the tool counts, per WebSocket, what is unanswered and whose it is. Data and
- * pure functions: the clock is a parameter, nothing here has an effect outside its arguments. */
+ * Otoroshi gives each reply to the oldest label, that is the oldest frame that has none yet,
+ * whatever it answers (see docs/protocol.md). It drops replies by itself where more than eight are
+ * in flight, keeps about sixteen that have no label, and stops reading at 32 labels. So the tool
+ * counts, per WebSocket, the labels that are out: datagrams unanswered, and credits, frames
+ * without payload that are sent ahead. Data and pure functions: the clock is a parameter, nothing
+ * here has an effect outside its arguments. */
 #ifndef OTOROSHICTL_TUNNEL_PAIRING_H
 #define OTOROSHICTL_TUNNEL_PAIRING_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "otoroshictl/tunnel/config.h"
+
 enum {
-    PAIRING_WINDOW_ALONE = 31,    /* one client waits: one below the gateway's stall */
-    PAIRING_WINDOW_SEVERAL = 8,   /* several wait: where the gateway loses none by itself */
+    PAIRING_LABELS_MAX = 31,      /* out on one WebSocket: one below the gateway's stall */
+    PAIRING_WINDOW_SEVERAL = 8,   /* unanswered, where the gateway loses none by itself */
+    PAIRING_CREDITS_POOL = 1,     /* ahead: a doubled reply comes out while its client is there */
+    PAIRING_CREDITS_CLIENT = 6,   /* ahead: what a server may push at once */
+    PAIRING_PING_LABELS_MAX = 16, /* a ping takes a label too: none is sent above */
     PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
 };
 
 struct pairing_rules {
-    /* Most unanswered datagrams; 0: no limit. Up to PAIRING_WINDOW_ALONE the gateway is taken to
+    /* Most unanswered datagrams; 0: no limit. Up to PAIRING_LABELS_MAX the gateway is taken to
      * pair by position: while several clients wait at most PAIRING_WINDOW_SEVERAL go, and a
      * WebSocket that had more of one client is renewed before another's datagram. */
     uint32_t window;
+    uint32_t credits; /* labels kept ahead of what is unanswered */
+    bool one_way;     /* what is sent stays unanswered; a full WebSocket is used up */
+    bool only_full;   /* a reply that is overdue is no reason to renew */
     int64_t reply_timeout_us;
 };
+
+/* The rules of a tunnel's mode. */
+struct pairing_rules pairing_rules_of(const struct tunnel_config *config);
 
 /* One WebSocket's state. Zero and pairing_init() before use. */
 struct pairing {
     uint32_t generation; /* tells this WebSocket from its predecessors; never 0 */
     uint32_t unanswered;
+    uint32_t credits;         /* labels out ahead of need */
     uint32_t waiting_clients; /* clients with something unanswered */
     uint32_t clients;         /* clients that have sent on it */
     bool newcomer_waits;      /* a client with nothing unanswered was told to wait */
@@ -46,7 +60,7 @@ struct pairing_share {
 enum pairing_verdict {
     PAIRING_SEND,
     PAIRING_WAIT,  /* the window is full */
-    PAIRING_RENEW, /* replies may be missing: a second client needs a fresh WebSocket */
+    PAIRING_RENEW, /* replies may be missing, or it is used up: a fresh WebSocket is needed */
 };
 
 enum pairing_state {
@@ -65,8 +79,16 @@ enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct p
 void pairing_sent(struct pairing *pairing, struct pairing_share *share,
                   const struct pairing_rules *rules, int64_t now_us);
 
-/* A reply came whose label names this client; NULL: nobody known. */
-void pairing_answered(struct pairing *pairing, struct pairing_share *share, int64_t now_us);
+/* A reply came for this client; NULL: nobody known. True where nothing was unanswered, so that it
+ * has used up a credit. */
+bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
+                      const struct pairing_rules *rules, int64_t now_us);
+
+/* How many credits are to be sent now, and that one was: a frame without payload, or a ping. */
+uint32_t pairing_credits_due(const struct pairing *pairing, const struct pairing_rules *rules);
+void pairing_credit_sent(struct pairing *pairing);
+/* False where a ping would take a label that datagrams need. */
+bool pairing_may_ping(const struct pairing *pairing, const struct pairing_rules *rules);
 
 /* This client's datagram was told to wait. From now on a window that is full for several clients
  * counts as full, although only one has something unanswered. True where that is new. */

@@ -17,8 +17,9 @@
 #include "otoroshictl/tunnel/connection_end.h"
 #include "otoroshictl/tunnel/counters.h"
 
-/* WebSockets that one tunnel may have at a time, those being drained and closed included. */
-enum { TUNNEL_CONNECTIONS_MAX = 40 };
+/* WebSockets that a tunnel may have at a time, those being drained and closed included: their
+ * numbers are 0 to one less. */
+unsigned udp_tunnel_connections_max(const struct tunnel_config *config);
 
 enum report_level {
     REPORT_ERROR,
@@ -40,8 +41,11 @@ struct tunnel_ports {
      * does not read (then udp_tunnel_on_writable() follows). Filled and committed at once. */
     uint8_t *(*reserve)(void *net, unsigned connection, size_t size);
     void (*commit)(void *net, unsigned connection, size_t size);
-    /* Sends what was committed. */
-    void (*flush)(void *net, unsigned connection);
+    /* Sends what was committed. False where the peer does not read, so that some of it still waits
+     * (then udp_tunnel_on_writable() follows). */
+    bool (*flush)(void *net, unsigned connection);
+    /* Sends a WebSocket ping; udp_tunnel_on_pong() follows where the peer answers. */
+    void (*ping)(void *net, unsigned connection);
 
     /* Room for one payload (DATAGRAM_MAX_BYTES + 3) to a local client; never NULL. */
     uint8_t *(*reply_reserve)(void *net);
@@ -75,7 +79,7 @@ void udp_tunnel_free(struct udp_tunnel *tunnel);
 void udp_tunnel_start(struct udp_tunnel *tunnel, int64_t now_us);
 /* Sends what is queued, closes every connection, then calls ports->stopped(): within 2 s. */
 void udp_tunnel_stop(struct udp_tunnel *tunnel, int64_t now_us);
-/* Replaces the connection by a fresh one, new one first (SIGHUP). */
+/* Replaces each connection by a fresh one, new one first (SIGHUP). */
 void udp_tunnel_renew(struct udp_tunnel *tunnel, int64_t now_us);
 
 void udp_tunnel_on_datagrams(struct udp_tunnel *tunnel, const struct datagram *batch, size_t count,
@@ -88,6 +92,7 @@ void udp_tunnel_on_delivered(struct udp_tunnel *tunnel, size_t sent, uint64_t se
 
 void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned connection, int64_t now_us);
 void udp_tunnel_on_writable(struct udp_tunnel *tunnel, unsigned connection, int64_t now_us);
+void udp_tunnel_on_pong(struct udp_tunnel *tunnel, unsigned connection, int64_t now_us);
 /* A whole message; `text` for a text frame. */
 void udp_tunnel_on_message(struct udp_tunnel *tunnel, unsigned connection, bool text,
                            const uint8_t *data, size_t size, int64_t now_us);

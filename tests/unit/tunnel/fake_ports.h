@@ -21,6 +21,7 @@ enum {
     MS = 1000,
     SECOND = 1000 * MS,
     FAKE_START_US = 1000 * SECOND,
+    FAKE_CONNECTIONS_MAX = 64,
     FAKE_RECORDS_MAX = 4096,
     FAKE_PAYLOAD_KEPT = 64,
     FAKE_MESSAGE_MAX = 128 * 1024,
@@ -40,6 +41,7 @@ struct fake_connection {
     bool blocked; /* the peer does not read: reserve gives none */
     bool refused; /* it has given none: the tunnel waits for on_writable */
     size_t unflushed;
+    size_t pings;
     size_t sent; /* frames since it was opened */
 };
 
@@ -70,7 +72,7 @@ struct fake {
     uint32_t random;
     bool refuse_open;
 
-    struct fake_connection connections[TUNNEL_CONNECTIONS_MAX];
+    struct fake_connection connections[FAKE_CONNECTIONS_MAX];
     unsigned last_opened;
     size_t opens;
     size_t closes;
@@ -98,7 +100,7 @@ static inline bool fake_port_open(void *net, unsigned connection, size_t host)
 {
     struct fake *fake = net;
     assert_int_equal(fake->stopped, 0);
-    assert_true(connection < TUNNEL_CONNECTIONS_MAX);
+    assert_true(connection < udp_tunnel_connections_max(&fake->config));
     assert_int_equal(fake->connections[connection].state, FAKE_FREE);
     assert_true(host < fake->config.host_count);
     fake->opens++;
@@ -166,12 +168,20 @@ static inline void fake_port_commit(void *net, unsigned connection, size_t size)
     fake->connections[connection].sent++;
 }
 
-static inline void fake_port_flush(void *net, unsigned connection)
+static inline bool fake_port_flush(void *net, unsigned connection)
 {
     struct fake *fake = net;
     assert_int_equal(fake->connections[connection].state, FAKE_OPEN);
     fake->connections[connection].unflushed = 0;
     fake->flushes++;
+    return true;
+}
+
+static inline void fake_port_ping(void *net, unsigned connection)
+{
+    struct fake *fake = net;
+    assert_int_equal(fake->connections[connection].state, FAKE_OPEN);
+    fake->connections[connection].pings++;
 }
 
 static inline uint8_t *fake_port_reply_reserve(void *net)
@@ -290,7 +300,7 @@ static inline void fake_settle(struct fake *fake)
         udp_tunnel_before_sleep(fake->tunnel, fake->now_us);
     fake_deliver(fake);
     fake_check_sums(fake);
-    for (size_t i = 0; i < TUNNEL_CONNECTIONS_MAX; i++)
+    for (size_t i = 0; i < FAKE_CONNECTIONS_MAX; i++)
         assert_int_equal(fake->connections[i].unflushed, 0);
     assert_true(fake->stopped <= 1);
 }
@@ -433,6 +443,9 @@ static inline struct tunnel_config fake_config(void)
         .access_type = ACCESS_APIKEY,
         .reconnect_delay_us = 2 * SECOND,
         .reconnect_max_delay_us = 2 * SECOND,
+        .max_connections = 64,
+        .ping_interval_us = 20 * SECOND,
+        .ping_timeout_us = 5 * SECOND,
         .window = 31,
         .client_timeout_us = 60 * SECOND,
         .reply_timeout_us = 5 * SECOND,
@@ -456,6 +469,7 @@ static inline struct fake *fake_new(const struct tunnel_config *config)
                                         .reserve = fake_port_reserve,
                                         .commit = fake_port_commit,
                                         .flush = fake_port_flush,
+                                        .ping = fake_port_ping,
                                         .reply_reserve = fake_port_reply_reserve,
                                         .reply_commit = fake_port_reply_commit,
                                         .set_timer = fake_port_set_timer,

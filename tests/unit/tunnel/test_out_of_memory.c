@@ -101,11 +101,12 @@ static void datagram_is_not_queued_and_nothing_has_changed(void **state)
 {
     (void)state;
     struct send_queue *const queue = send_queue_new(2);
-    send_queue_push(queue, NULL, (const uint8_t *)"one", 3, 0);
+    struct lane lane = {0};
+    send_queue_push(queue, &lane, NULL, (const uint8_t *)"one", 3, 0);
     failing_allocation = 0;
-    assert_false(send_queue_push(queue, NULL, (const uint8_t *)"two", 3, 0));
+    assert_false(send_queue_push(queue, &lane, NULL, (const uint8_t *)"two", 3, 0));
     assert_int_equal(send_queue_count(queue), 1);
-    assert_memory_equal(send_queue_head(queue)->payload, "one", 3);
+    assert_memory_equal(send_queue_oldest(queue)->payload, "one", 3);
     send_queue_free(queue);
 }
 
@@ -114,7 +115,7 @@ static void tunnel_is_not_made(void **state)
     (void)state;
     const struct tunnel_config config = fake_config();
     struct fake *const fake = fake_new(&config);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         failing_allocation = i;
         assert_null(udp_tunnel_new(&fake->config, &fake->ports));
     }

@@ -46,7 +46,7 @@ static void sent(struct scene *scene, size_t client, uint32_t times)
 static void answered_at(struct scene *scene, size_t client, uint32_t times, int64_t at_us)
 {
     for (uint32_t i = 0; i < times; i++)
-        pairing_answered(&scene->pairing, &scene->shares[client], at_us);
+        pairing_answered(&scene->pairing, &scene->shares[client], &scene->rules, at_us);
 }
 
 static void answered(struct scene *scene, size_t client, uint32_t times)
@@ -262,7 +262,7 @@ static void reply_to_nobody_known_still_uses_up_one(void **state)
     (void)state;
     struct scene scene = scene_of(&by_default);
     sent(&scene, 0, 31);
-    pairing_answered(&scene.pairing, NULL, NOW_US);
+    pairing_answered(&scene.pairing, NULL, &scene.rules, NOW_US);
     assert_int_equal(scene.pairing.unanswered, 30);
     assert_int_equal(scene.shares[0].unanswered, 31);
 }
@@ -276,7 +276,7 @@ static void reply_on_a_replaced_websocket_leaves_the_new_share_alone(void **stat
     replaced = scene.pairing;
     pairing_init(&scene.pairing, 2);
     sent(&scene, 0, 1);
-    pairing_answered(&replaced, &scene.shares[0], NOW_US);
+    pairing_answered(&replaced, &scene.shares[0], &scene.rules, NOW_US);
     assert_int_equal(replaced.unanswered, 1);
     assert_int_equal(scene.shares[0].unanswered, 1);
 }
@@ -296,7 +296,7 @@ static void surplus_replies_never_count_below_none(void **state)
 {
     (void)state;
     struct scene scene = scene_of(&by_default);
-    pairing_answered(&scene.pairing, NULL, NOW_US);
+    pairing_answered(&scene.pairing, NULL, &scene.rules, NOW_US);
     answered(&scene, 0, 1);
     assert_int_equal(scene.pairing.unanswered, 0);
     assert_int_equal(scene.pairing.waiting_clients, 0);

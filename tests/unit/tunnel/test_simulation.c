@@ -120,7 +120,7 @@ struct simulation {
     bool stopping;
     int64_t round_trip_us;
 
-    struct gateway gateways[TUNNEL_CONNECTIONS_MAX];
+    struct gateway gateways[FAKE_CONNECTIONS_MAX];
     int64_t last_asked_us[CLIENT_COUNT]; /* 0: never */
     uint64_t answers_to[CLIENT_COUNT];
     uint64_t told[DIRECTION_COUNT][DROP_REASON_COUNT]; /* in lines of the log */
@@ -369,7 +369,7 @@ static void check_told(const struct simulation *it, const struct counters *count
 
 static void see_connections(struct simulation *it)
 {
-    for (unsigned i = 0; i < TUNNEL_CONNECTIONS_MAX; i++) {
+    for (unsigned i = 0; i < FAKE_CONNECTIONS_MAX; i++) {
         struct gateway *const gateway = &it->gateways[i];
         const enum fake_state state = it->fake->connections[i].state;
         if (state == gateway->seen)
@@ -629,7 +629,7 @@ static void choose_config(struct simulation *it)
     *config = fake_config();
     if (chance_of(chance, 50))
         config->window = (uint32_t)ONE_OF(chance, 0, 1, 4, 8, 20, 31, 32, 64);
-    it->exact = config->window == 0 || config->window > PAIRING_WINDOW_ALONE;
+    it->exact = config->window == 0 || config->window > PAIRING_LABELS_MAX;
     config->queue_size = (uint32_t)ONE_OF(chance, 1, 2, 10, 100, 1024);
     config->queue_age_us = ONE_OF(chance, 50 * MS, 500 * MS, 5 * SECOND);
     config->reply_timeout_us = ONE_OF(chance, 300 * MS, 1 * SECOND, 5 * SECOND);

@@ -1,0 +1,135 @@
+/* Which WebSocket carries what: the table of a tunnel's connections, and the lanes that wait for
+ * one. It decides, in each mode, who takes a lane's datagrams, who is handed on, how many are to
+ * be opened, and who has to make room. Data and pure functions: nothing here opens or closes; the
+ * mediator does, and tells with carriers_set_state(). Times are microseconds of the caller's
+ * clock. */
+#ifndef OTOROSHICTL_TUNNEL_CARRIERS_H
+#define OTOROSHICTL_TUNNEL_CARRIERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "otoroshictl/tunnel/config.h"
+#include "otoroshictl/tunnel/lane.h"
+#include "otoroshictl/tunnel/pairing.h"
+
+enum {
+    /* In shared mode, where one is enough: room for those that are replaced meanwhile. */
+    CARRIERS_SHARED_MAX = 40,
+    CARRIERS_OPENING_MAX = 16, /* at a time */
+    /* A replaced connection keeps its slot at least so long for late replies. */
+    CARRIERS_DRAIN_LEAST_US = 250 * 1000,
+};
+
+enum connection_state {
+    CONNECTION_FREE,
+    CONNECTION_OPENING,
+    CONNECTION_IDLE,     /* open; all is answered, so that any lane can have it */
+    CONNECTION_ACTIVE,   /* open; carries a lane's datagrams */
+    CONNECTION_DRAINING, /* replaced; stays for late replies, or until all is sent */
+    CONNECTION_CLOSING,  /* the close frame is on its way */
+    CONNECTION_STATE_COUNT,
+};
+
+struct connection {
+    unsigned index;
+    enum connection_state state; /* see carriers_set_state() */
+    struct lane *lane;           /* whose replies it brings; NULL: nobody's */
+    struct pairing pairing;
+    size_t host;
+    uint32_t turn; /* datagrams since it was handed to its lane */
+    bool stale;    /* open since before a reload: not for another lane */
+    bool ready;    /* in the mediator's list of those that something has happened to */
+    int64_t since_us;
+    int64_t opened_us; /* 0: never */
+    int64_t drain_until_us;
+    int64_t heard_us;  /* the last sign of the gateway */
+    int64_t pinged_us; /* a ping is out since then; 0: none */
+
+    /* Of the list of its state. */
+    struct connection *previous;
+    struct connection *next;
+};
+
+struct connection_list {
+    struct connection *first; /* longest in this state */
+    struct connection *last;
+    unsigned count;
+};
+
+struct carriers {
+    enum connections_mode mode;
+    bool one_way;
+    bool stopping;
+    uint32_t window;     /* one-way: datagrams that a connection takes; 0: any number */
+    unsigned max;        /* connections */
+    unsigned ahead;      /* one-way: kept open ahead of need */
+    unsigned stale_idle; /* of the idle ones */
+    struct lane common;  /* the lane of all clients, where they share one */
+    struct lane *first_waiting;
+    struct lane *last_waiting;
+    unsigned waiting; /* lanes */
+    struct connection_list lists[CONNECTION_STATE_COUNT];
+    struct connection *connections; /* `max` of them */
+};
+
+/* How many connections a tunnel may have at a time. */
+unsigned carriers_max(const struct tunnel_config *config);
+
+/* False when out of memory. */
+bool carriers_init(struct carriers *carriers, const struct tunnel_config *config);
+void carriers_free(struct carriers *carriers);
+
+/* True where every client has a lane, and a connection at a time, of its own. */
+bool carriers_separate(const struct carriers *carriers);
+unsigned carriers_count(const struct carriers *carriers, enum connection_state state);
+/* Connections that could carry something now. */
+unsigned carriers_open(const struct carriers *carriers);
+struct connection *carriers_first(const struct carriers *carriers, enum connection_state state);
+
+/* Moves a connection to another state. Only one that is active or idle takes a lane's datagrams; a
+ * lane that loses its own this way has none. One that is free brings nobody's replies. */
+void carriers_set_state(struct carriers *carriers, struct connection *connection,
+                        enum connection_state state, int64_t now_us);
+
+/* The connection that takes this lane's next datagram, which may be handed on to it by this call.
+ * NULL: there is none, the lane has to wait. */
+struct connection *carriers_connection_of(struct carriers *carriers, struct lane *lane,
+                                          int64_t now_us);
+
+/* The lane waits for a connection. */
+void carriers_want(struct carriers *carriers, struct lane *lane);
+/* Its connection is to be replaced, the fresh one first. */
+void carriers_want_fresh(struct carriers *carriers, struct lane *lane, enum renewal_cause cause);
+/* It has nothing to send any more. No effect where it is to get a fresh one, or shared by all. */
+void carriers_want_no_more(struct carriers *carriers, struct lane *lane);
+/* Others wait, no connection can be opened, and this one has been the lane's long enough: the lane
+ * waits, too, and its connection is handed on once all is answered. */
+bool carriers_must_yield(const struct carriers *carriers, const struct connection *connection);
+void carriers_yield(struct carriers *carriers, struct connection *connection);
+
+/* Gives the longest idle connection to the lane that has waited longest. *replaced is the one that
+ * the lane had before, still active, or NULL. NULL where nobody waits or nothing is idle. */
+struct connection *carriers_serve(struct carriers *carriers, struct connection **replaced,
+                                  int64_t now_us);
+
+/* Pool: an active connection on which all is answered and whose lane has nothing to send becomes
+ * idle. */
+void carriers_settle(struct carriers *carriers, struct connection *connection, int64_t now_us);
+
+/* How many connections are missing, whether or not there is room for them. */
+unsigned carriers_missing(const struct carriers *carriers);
+
+/* Which connection has to go, as there is no room for one that is missing: one that is draining,
+ * the unclean one of a lane that waits for a fresh one, or a quiet client's. NULL: none can. */
+struct connection *carriers_make_room(const struct carriers *carriers, int64_t now_us);
+
+/* An idle connection that nobody has needed for so long, beyond those to be kept. NULL: none. */
+struct connection *carriers_superfluous(const struct carriers *carriers, int64_t idle_us,
+                                        int64_t now_us);
+
+/* The client of this lane is forgotten. */
+void carriers_forget(struct carriers *carriers, struct lane *lane);
+
+#endif

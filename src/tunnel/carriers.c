@@ -1,0 +1,341 @@
+#include "otoroshictl/tunnel/carriers.h"
+
+#include <stdlib.h>
+
+#include "otoroshictl/tunnel/client_table.h"
+
+unsigned carriers_max(const struct tunnel_config *config)
+{
+    if (config->connections == CONNECTIONS_SHARED && !config->one_way)
+        return CARRIERS_SHARED_MAX;
+    return config->max_connections;
+}
+
+bool carriers_init(struct carriers *carriers, const struct tunnel_config *config)
+{
+    *carriers = (struct carriers){
+        .mode = config->connections,
+        .one_way = config->one_way,
+        .window = config->window,
+        .max = carriers_max(config),
+        .ahead = 1,
+    };
+    carriers->connections = calloc(carriers->max, sizeof *carriers->connections);
+    if (carriers->connections == NULL)
+        return false;
+    for (unsigned i = carriers->max; i-- > 0;) {
+        struct connection *connection = &carriers->connections[i];
+        connection->index = i;
+        connection->state = CONNECTION_STATE_COUNT; /* in no list yet */
+        carriers_set_state(carriers, connection, CONNECTION_FREE, 0);
+    }
+    return true;
+}
+
+void carriers_free(struct carriers *carriers)
+{
+    free(carriers->connections);
+    carriers->connections = NULL;
+}
+
+bool carriers_separate(const struct carriers *carriers)
+{
+    return carriers->mode != CONNECTIONS_SHARED && !carriers->one_way;
+}
+
+unsigned carriers_count(const struct carriers *carriers, enum connection_state state)
+{
+    return carriers->lists[state].count;
+}
+
+unsigned carriers_open(const struct carriers *carriers)
+{
+    return carriers_count(carriers, CONNECTION_IDLE) + carriers_count(carriers, CONNECTION_ACTIVE);
+}
+
+struct connection *carriers_first(const struct carriers *carriers, enum connection_state state)
+{
+    return carriers->lists[state].first;
+}
+
+/* ---- lists ---------------------------------------------------------------------------------- */
+
+static void unlink_connection(struct carriers *carriers, struct connection *connection)
+{
+    if (connection->state == CONNECTION_STATE_COUNT)
+        return;
+    struct connection_list *list = &carriers->lists[connection->state];
+    *(connection->previous != NULL ? &connection->previous->next : &list->first) = connection->next;
+    *(connection->next != NULL ? &connection->next->previous : &list->last) = connection->previous;
+    list->count--;
+    if (connection->state == CONNECTION_IDLE && connection->stale)
+        carriers->stale_idle--;
+}
+
+/* At the end of the list; a free one at its beginning, so that few are used again and again. */
+static void link_connection(struct carriers *carriers, struct connection *connection,
+                            enum connection_state state)
+{
+    struct connection_list *list = &carriers->lists[state];
+    connection->state = state;
+    connection->previous = state == CONNECTION_FREE ? NULL : list->last;
+    connection->next = state == CONNECTION_FREE ? list->first : NULL;
+    *(connection->previous != NULL ? &connection->previous->next : &list->first) = connection;
+    *(connection->next != NULL ? &connection->next->previous : &list->last) = connection;
+    list->count++;
+    if (state == CONNECTION_IDLE && connection->stale)
+        carriers->stale_idle++;
+}
+
+static void wait_no_more(struct carriers *carriers, struct lane *lane)
+{
+    if (!lane->waits)
+        return;
+    *(lane->previous_waiting != NULL ? &lane->previous_waiting->next_waiting
+                                     : &carriers->first_waiting) = lane->next_waiting;
+    *(lane->next_waiting != NULL ? &lane->next_waiting->previous_waiting
+                                 : &carriers->last_waiting) = lane->previous_waiting;
+    lane->waits = false;
+    lane->renews = false;
+    carriers->waiting--;
+}
+
+void carriers_want(struct carriers *carriers, struct lane *lane)
+{
+    if (lane->waits)
+        return;
+    lane->waits = true;
+    lane->previous_waiting = carriers->last_waiting;
+    lane->next_waiting = NULL;
+    *(carriers->last_waiting != NULL ? &carriers->last_waiting->next_waiting
+                                     : &carriers->first_waiting) = lane;
+    carriers->last_waiting = lane;
+    carriers->waiting++;
+}
+
+void carriers_want_fresh(struct carriers *carriers, struct lane *lane, enum renewal_cause cause)
+{
+    if (lane->renews)
+        return;
+    carriers_want(carriers, lane);
+    lane->renews = true;
+    lane->cause = cause;
+}
+
+void carriers_want_no_more(struct carriers *carriers, struct lane *lane)
+{
+    if (lane != &carriers->common && !lane->renews)
+        wait_no_more(carriers, lane);
+}
+
+/* ---- who carries whom ----------------------------------------------------------------------- */
+
+static void set_lane(struct connection *connection, struct lane *lane)
+{
+    struct lane *before = connection->lane;
+    if (before == lane)
+        return;
+    if (before != NULL) {
+        before->references--;
+        if (before->connection == connection)
+            before->connection = NULL;
+    }
+    connection->lane = lane;
+    if (lane != NULL)
+        lane->references++;
+}
+
+void carriers_set_state(struct carriers *carriers, struct connection *connection,
+                        enum connection_state state, int64_t now_us)
+{
+    struct lane *lane = connection->lane;
+    bool keeps_lane = state == CONNECTION_ACTIVE || state == CONNECTION_IDLE;
+    unlink_connection(carriers, connection);
+    link_connection(carriers, connection, state);
+    connection->since_us = now_us;
+    if (lane != NULL && lane->connection == connection && !keeps_lane) {
+        lane->connection = NULL;
+        lane->renews = false; /* there is nothing to be replaced any more */
+    }
+    if (state == CONNECTION_FREE) {
+        set_lane(connection, NULL);
+        connection->pairing = (struct pairing){0};
+    }
+}
+
+static void hand_over(struct carriers *carriers, struct connection *connection, struct lane *lane,
+                      int64_t now_us)
+{
+    set_lane(connection, lane);
+    lane->connection = connection;
+    connection->turn = 0;
+    carriers_set_state(carriers, connection, CONNECTION_ACTIVE, now_us);
+    wait_no_more(carriers, lane);
+}
+
+struct connection *carriers_connection_of(struct carriers *carriers, struct lane *lane,
+                                          int64_t now_us)
+{
+    struct connection *connection = lane->connection;
+    if (connection != NULL && connection->state == CONNECTION_ACTIVE)
+        return connection;
+    if (connection == NULL) {
+        connection = carriers_first(carriers, CONNECTION_IDLE);
+        /* Those that wait go first. */
+        if (connection == NULL || carriers->waiting > 0)
+            return NULL;
+    }
+    hand_over(carriers, connection, lane, now_us);
+    return connection;
+}
+
+struct connection *carriers_serve(struct carriers *carriers, struct connection **replaced,
+                                  int64_t now_us)
+{
+    struct lane *lane = carriers->first_waiting;
+    /* The most recent: after a reload that is a fresh one; else all are alike to a lane that
+     * waits. */
+    struct connection *connection = carriers->lists[CONNECTION_IDLE].first;
+    if (lane == NULL || connection == NULL)
+        return NULL;
+    *replaced = lane->connection;
+    hand_over(carriers, connection, lane, now_us);
+    return connection;
+}
+
+/* ---- taking turns --------------------------------------------------------------------------- */
+
+/* Datagrams that a lane may send before it has to let others have its connection. */
+enum { TURN = PAIRING_WINDOW_SEVERAL };
+
+static bool full(const struct carriers *carriers)
+{
+    return carriers_count(carriers, CONNECTION_FREE) == 0;
+}
+
+bool carriers_must_yield(const struct carriers *carriers, const struct connection *connection)
+{
+    return carriers->mode == CONNECTIONS_POOL && !carriers->one_way && carriers->waiting > 0 &&
+           connection->turn >= TURN && full(carriers);
+}
+
+void carriers_yield(struct carriers *carriers, struct connection *connection)
+{
+    struct lane *lane = connection->lane;
+    lane->connection = NULL;
+    wait_no_more(carriers, lane); /* at the end of the line */
+    carriers_want(carriers, lane);
+}
+
+void carriers_settle(struct carriers *carriers, struct connection *connection, int64_t now_us)
+{
+    const struct lane *lane = connection->lane;
+    if (carriers->mode != CONNECTIONS_POOL || carriers->one_way ||
+        connection->state != CONNECTION_ACTIVE || connection->pairing.unanswered > 0)
+        return;
+    if (lane != NULL && lane->connection == connection && lane->queued > 0)
+        return;
+    carriers_set_state(carriers, connection, CONNECTION_IDLE, now_us);
+}
+
+/* ---- how many ------------------------------------------------------------------------------- */
+
+/* Idle ones to have beyond those that are waited for. */
+static unsigned spare(const struct carriers *carriers)
+{
+    if (carriers->stopping)
+        return 0;
+    if (carriers->one_way)
+        return carriers->ahead;
+    switch (carriers->mode) {
+    case CONNECTIONS_POOL:
+        return 1;
+    case CONNECTIONS_PER_CLIENT: /* so that the tunnel is known to be up before the first client */
+        return carriers_count(carriers, CONNECTION_ACTIVE) + carriers->waiting == 0 ? 1 : 0;
+    default:
+        return 0;
+    }
+}
+
+/* How many connections the waiting lanes will take: with --one-way one takes several. */
+static unsigned demand(const struct carriers *carriers)
+{
+    uint32_t queued = carriers->common.queued;
+    if (carriers->waiting == 0 || !carriers->one_way || carriers->window == 0)
+        return carriers->waiting;
+    return queued <= carriers->window ? 1 : (queued + carriers->window - 1) / carriers->window;
+}
+
+unsigned carriers_missing(const struct carriers *carriers)
+{
+    unsigned supply = carriers_count(carriers, CONNECTION_IDLE) - carriers->stale_idle +
+                      carriers_count(carriers, CONNECTION_OPENING);
+    unsigned wanted = demand(carriers) + spare(carriers);
+    return wanted > supply ? wanted - supply : 0;
+}
+
+/* ---- making room ---------------------------------------------------------------------------- */
+
+/* The unclean connection of a lane that waits for a fresh one. */
+static struct connection *unclean(const struct carriers *carriers)
+{
+    for (const struct lane *lane = carriers->first_waiting; lane != NULL; lane = lane->next_waiting)
+        if (lane->renews && lane->connection != NULL)
+            return lane->connection;
+    return NULL;
+}
+
+static bool quiet(const struct carriers *carriers, const struct connection *connection)
+{
+    return connection->lane != NULL && connection->lane->queued == 0 &&
+           (connection->pairing.unanswered == 0 || carriers->stopping);
+}
+
+/* The connection of the client that has been quiet longest and has nothing unanswered. */
+static struct connection *quietest(const struct carriers *carriers)
+{
+    struct connection *found = NULL;
+    struct connection *connection = carriers_first(carriers, CONNECTION_ACTIVE);
+    for (; connection != NULL; connection = connection->next)
+        if (quiet(carriers, connection) &&
+            (found == NULL ||
+             connection->lane->client->last_seen_us < found->lane->client->last_seen_us))
+            found = connection;
+    return found;
+}
+
+struct connection *carriers_make_room(const struct carriers *carriers, int64_t now_us)
+{
+    struct connection *draining = carriers_first(carriers, CONNECTION_DRAINING);
+    /* Room is on its way. */
+    if (carriers->waiting <= carriers_count(carriers, CONNECTION_CLOSING))
+        return NULL;
+    if (draining != NULL)
+        return now_us >= draining->since_us + CARRIERS_DRAIN_LEAST_US ? draining : NULL;
+    if (!carriers_separate(carriers))
+        return NULL;
+    struct connection *connection = unclean(carriers);
+    if (connection == NULL && carriers->mode == CONNECTIONS_PER_CLIENT)
+        connection = quietest(carriers);
+    return connection;
+}
+
+struct connection *carriers_superfluous(const struct carriers *carriers, int64_t idle_us,
+                                        int64_t now_us)
+{
+    struct connection *longest = carriers_first(carriers, CONNECTION_IDLE);
+    if (longest == NULL || now_us < longest->since_us + idle_us ||
+        carriers_count(carriers, CONNECTION_IDLE) <= spare(carriers))
+        return NULL;
+    return longest;
+}
+
+void carriers_forget(struct carriers *carriers, struct lane *lane)
+{
+    wait_no_more(carriers, lane);
+    if (lane->connection != NULL)
+        set_lane(lane->connection, NULL);
+    for (unsigned i = 0; i < carriers->max && lane->references > 0; i++)
+        if (carriers->connections[i].lane == lane)
+            set_lane(&carriers->connections[i], NULL);
+}
