@@ -37,7 +37,7 @@ static int run(const struct tunnel_config *config, const struct log *log)
 {
     struct start_failure failure;
     struct udp_ports *ports = NULL;
-    struct loop *loop = loop_new(log);
+    struct loop *loop = loop_new(log, udp_ports_descriptors(config));
 
     start_failure_set(&failure, START_NO_RESOURCES, "out of memory or descriptors");
     if (loop != NULL)

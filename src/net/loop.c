@@ -16,7 +16,8 @@
 enum {
     HOOKS_MAX = 4,
     RANDOM_POOL_BYTES = 4096,
-    /* The library keeps tables as large as RLIMIT_NOFILE, which may be a billion. */
+    /* The library keeps tables as large as RLIMIT_NOFILE, which may be a billion: this many, or
+     * what is needed. */
     DESCRIPTORS_MAX = 4096,
     /* Holds the request head, which the library builds in its service buffer. */
     SERVICE_BUFFER_BYTES = 32 * 1024,
@@ -290,13 +291,23 @@ static void direct_library_log(const struct log *log)
     lws_set_log_level(log_enabled(log, LOG_LEVEL_DEBUG) ? LLL_ERR | LLL_WARN : 0, library_line);
 }
 
-static void bound_descriptors(void)
+/* Between what is needed and what the library's tables may cost. */
+static void limit_descriptors(const struct log *log, unsigned needed)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > DESCRIPTORS_MAX) {
-        limit.rlim_cur = DESCRIPTORS_MAX;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    rlim_t wanted = needed > DESCRIPTORS_MAX ? needed : DESCRIPTORS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    if (limit.rlim_max < wanted)
+        wanted = limit.rlim_max;
+    if (limit.rlim_cur > wanted || limit.rlim_cur < needed)
+        limit.rlim_cur = wanted;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < needed)
+        log_write(log, LOG_LEVEL_WARN,
+                  "Up to %u descriptors may be needed, the limit is %llu; raise it (ulimit -n, "
+                  "LimitNOFILE=) or lower --max-connections",
+                  needed, (unsigned long long)limit.rlim_cur);
 }
 
 static struct lws_context *create_context(void)
@@ -320,7 +331,7 @@ static struct lws_vhost *create_watch_vhost(struct lws_context *lws)
     return lws_create_vhost(lws, &info);
 }
 
-struct loop *loop_new(const struct log *log)
+struct loop *loop_new(const struct log *log, unsigned descriptors)
 {
     struct loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
@@ -328,7 +339,7 @@ struct loop *loop_new(const struct log *log)
     loop->log = log;
     signal(SIGPIPE, SIG_IGN);
     direct_library_log(log);
-    bound_descriptors();
+    limit_descriptors(log, descriptors);
     loop->scratch = malloc(LOOP_SCRATCH_BYTES);
     loop->lws = create_context();
     if (loop->scratch != NULL && loop->lws != NULL)

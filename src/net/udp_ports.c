@@ -215,6 +215,13 @@ static void on_signal(void *context, int signal_number)
     }
 }
 
+unsigned udp_ports_descriptors(const struct tunnel_config *config)
+{
+    /* A WebSocket takes two, and its socket may linger for a second. */
+    enum { EACH = 3, OTHERS = 128 };
+    return EACH * udp_tunnel_connections_max(config) + OTHERS;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static int make_targets(struct udp_ports *ports, struct start_failure *failure)

@@ -93,6 +93,8 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
                   const struct pairing_rules *rules, int64_t now_us)
 {
     pairing->newcomer_waits = false;
+    if (pairing->clients == 0)
+        pairing->first_credits = pairing->credits;
     if (share->generation != pairing->generation) {
         *share = (struct pairing_share){.generation = pairing->generation};
         pairing->clients++;
@@ -119,11 +121,14 @@ bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
     bool known = share != NULL && share->generation == pairing->generation;
 
     pairing->progress_us = now_us;
+    pairing->first_credits = 0; /* would have come back before */
     if (rules->one_way)
         return false;
     if (pairing->unanswered == 0) {
         if (pairing->credits > 0)
             pairing->credits--;
+        if (pairing->credits == 0 && rules->only_full) /* a burst: more might not get through */
+            pairing->more_credits = PAIRING_CREDITS_MAX - PAIRING_CREDITS_CLIENT;
         return true;
     }
     /* A reply beyond what its client sent (a doubled one, through a gateway that pairs by
@@ -142,15 +147,31 @@ bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
 uint32_t pairing_credits_due(const struct pairing *pairing, const struct pairing_rules *rules)
 {
     uint32_t out = pairing->unanswered + pairing->credits;
-    if (pairing->credits >= rules->credits || out >= PAIRING_LABELS_MAX)
+    uint32_t wanted = rules->credits + (rules->credits > 0 ? pairing->more_credits : 0);
+    if (pairing->credits >= wanted || out >= PAIRING_LABELS_MAX)
         return 0;
-    uint32_t due = rules->credits - pairing->credits;
+    uint32_t due = wanted - pairing->credits;
     return due < PAIRING_LABELS_MAX - out ? due : PAIRING_LABELS_MAX - out;
 }
 
 void pairing_credit_sent(struct pairing *pairing)
 {
     pairing->credits++;
+}
+
+bool pairing_credit_returned(struct pairing *pairing)
+{
+    if (pairing->first_credits == 0)
+        return false;
+    pairing->first_credits--;
+    if (pairing->credits > 0)
+        pairing->credits--;
+    return true;
+}
+
+void pairing_needs_labels(struct pairing *pairing)
+{
+    pairing->more_credits = 0;
 }
 
 bool pairing_may_ping(const struct pairing *pairing, const struct pairing_rules *rules)

@@ -320,6 +320,7 @@ static bool takes_next(struct udp_tunnel *tunnel, struct connection *connection,
         pairing_judge(&connection->pairing, &client->share, &tunnel->rules);
     if (verdict == PAIRING_SEND)
         return true;
+    pairing_needs_labels(&connection->pairing);
     if (verdict == PAIRING_RENEW)
         renew(tunnel, connection, RENEWAL_WINDOW, now_us);
     else if (!carriers_separate(&tunnel->carriers) &&
@@ -565,6 +566,11 @@ static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
     enum frame_result result = frame_read(&label, payload, &payload_size, data, size);
     if (result != FRAME_OK) {
         drop(tunnel, DIRECTION_IN, drop_reason_of_frame(result), now_us);
+        return;
+    }
+    if (payload_size == 0 && pairing_credit_returned(&connection->pairing)) {
+        tunnel->rules.credits = 0; /* they are of no use here, and would come back for ever */
+        drop(tunnel, DIRECTION_IN, DROP_CREDIT_RETURNED, now_us);
         return;
     }
     struct client *client = recipient(tunnel, connection, &label, now_us);

@@ -13,9 +13,10 @@
 
 struct loop;
 
-/* NULL when out of memory or descriptors. Ignores SIGPIPE. The library's own log goes to `log` at
- * debug level. */
-struct loop *loop_new(const struct log *log);
+/* `descriptors`: how many the process may come to need; the soft limit is raised to that where it
+ * can be, else there is a warning. NULL when out of memory or descriptors. Ignores SIGPIPE. The
+ * library's own log goes to `log` at debug level. */
+struct loop *loop_new(const struct log *log, unsigned descriptors);
 void loop_free(struct loop *loop);
 
 /* The log given to loop_new(). */

@@ -9,6 +9,9 @@
 
 struct udp_ports;
 
+/* How many descriptors the process may come to need for such a tunnel. */
+unsigned udp_ports_descriptors(const struct tunnel_config *config);
+
 /* Binds the socket, prepares TLS and starts the tunnel; everything else happens in loop_run(),
  * which ends when the tunnel has stopped after SIGINT or SIGTERM. `config` and `log` outlive it.
  * NULL with the reason in *failure. */

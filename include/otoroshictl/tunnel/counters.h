@@ -23,6 +23,7 @@ enum direction {
     ROW(PROTOCOL, "protocol", "breaks the WebSocket protocol")                                   \
     ROW(TOO_LARGE, "too_large", "is a message above 128 KiB")                                    \
     ROW(ONE_WAY, "one_way", "came although --one-way expects none")                              \
+    ROW(CREDIT_RETURNED, "credit_returned", "is a label credit, which Otoroshi would have kept") \
     ROW(SEND_FAILED, "send_failed", "could not be handed to the local client")                   \
     ROW(EMPTY, "empty", "is empty, which would break the gateway's pairing")                     \
     ROW(BAD_SOURCE, "bad_source", "comes from port 0")                                           \
@@ -68,11 +69,13 @@ struct direction_counters {
 
 /* Round trips of WebSocket pings. Upper bounds in microseconds; a longer one counts in the last
  * bucket, which has none. */
-#define PING_BUCKETS_US(ROW)                                                                    \
-    ROW(1000)                                                                                   \
-    ROW(2500)                                                                                   \
-    ROW(5000) ROW(10000) ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) ROW(1000000) \
-        ROW(2500000) ROW(5000000)
+#define PING_BUCKETS_US(ROW)                                                            \
+    ROW(1000)                                                                           \
+    ROW(2500)                                                                           \
+    ROW(5000)                                                                           \
+    ROW(10000)                                                                          \
+    ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) ROW(1000000) ROW(2500000) \
+        ROW(5000000)
 
 enum {
     PING_BUCKET_COUNT = 0

@@ -18,7 +18,8 @@ enum {
     PAIRING_LABELS_MAX = 31,      /* out on one WebSocket: one below the gateway's stall */
     PAIRING_WINDOW_SEVERAL = 8,   /* unanswered, where the gateway loses none by itself */
     PAIRING_CREDITS_POOL = 1,     /* ahead: a doubled reply comes out while its client is there */
-    PAIRING_CREDITS_CLIENT = 6,   /* ahead: what a server may push at once */
+    PAIRING_CREDITS_CLIENT = 6,   /* ahead: what a server may push at once, at first; */
+    PAIRING_CREDITS_MAX = 18,     /* and where it has pushed more */
     PAIRING_PING_LABELS_MAX = 16, /* a ping takes a label too: none is sent above */
     PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
 };
@@ -42,6 +43,8 @@ struct pairing {
     uint32_t generation; /* tells this WebSocket from its predecessors; never 0 */
     uint32_t unanswered;
     uint32_t credits;         /* labels out ahead of need */
+    uint32_t more_credits;    /* to be kept, beyond those of the rules */
+    uint32_t first_credits;   /* sent ahead of the first datagram, and not come back yet */
     uint32_t waiting_clients; /* clients with something unanswered */
     uint32_t clients;         /* clients that have sent on it */
     bool newcomer_waits;      /* a client with nothing unanswered was told to wait */
@@ -87,6 +90,11 @@ bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
 /* How many credits are to be sent now, and that one was: a frame without payload, or a ping. */
 uint32_t pairing_credits_due(const struct pairing *pairing, const struct pairing_rules *rules);
 void pairing_credit_sent(struct pairing *pairing);
+/* A reply without payload came. True where it can only be a credit that this gateway sends back,
+ * as Otoroshi does not: nothing but such has come so far. */
+bool pairing_credit_returned(struct pairing *pairing);
+/* Datagrams wait since no label is left: no more credits than at first from here on. */
+void pairing_needs_labels(struct pairing *pairing);
 /* False where a ping would take a label that datagrams need. */
 bool pairing_may_ping(const struct pairing *pairing, const struct pairing_rules *rules);
 
