@@ -208,15 +208,10 @@ struct connection *carriers_serve(struct carriers *carriers, struct connection *
 /* Datagrams that a lane may send before it has to let others have its connection. */
 enum { TURN = PAIRING_WINDOW_SEVERAL };
 
-static bool full(const struct carriers *carriers)
-{
-    return carriers_count(carriers, CONNECTION_FREE) == 0;
-}
-
 bool carriers_must_yield(const struct carriers *carriers, const struct connection *connection)
 {
     return carriers->mode == CONNECTIONS_POOL && !carriers->one_way && carriers->waiting > 0 &&
-           connection->turn >= TURN && full(carriers);
+           connection->turn >= TURN && carriers->no_more;
 }
 
 void carriers_yield(struct carriers *carriers, struct connection *connection)

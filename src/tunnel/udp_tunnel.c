@@ -252,16 +252,19 @@ static bool may_open_more(const struct udp_tunnel *tunnel)
 
 static void open_missing(struct udp_tunnel *tunnel, int64_t now_us)
 {
+    struct carriers *carriers = &tunnel->carriers;
+    carriers->no_more = false;
     while (may_open_more(tunnel)) {
-        if (now_us < tunnel->not_before_us) {
+        bool paused = now_us < tunnel->not_before_us;
+        carriers->no_more = paused || carriers_count(carriers, CONNECTION_FREE) == 0;
+        if (paused)
             schedule(tunnel, tunnel->not_before_us);
-            return;
-        }
-        if (carriers_count(&tunnel->carriers, CONNECTION_FREE) == 0) {
+        else if (carriers->no_more)
             make_room(tunnel, now_us);
+        else
+            open_connection(tunnel, now_us);
+        if (carriers->no_more)
             return;
-        }
-        open_connection(tunnel, now_us);
     }
 }
 

@@ -62,6 +62,7 @@ struct carriers {
     enum connections_mode mode;
     bool one_way;
     bool stopping;
+    bool no_more;        /* set by the mediator: none can be opened at the moment */
     uint32_t window;     /* one-way: datagrams that a connection takes; 0: any number */
     unsigned max;        /* connections */
     unsigned ahead;      /* one-way: kept open ahead of need */

@@ -69,13 +69,12 @@ struct direction_counters {
 
 /* Round trips of WebSocket pings. Upper bounds in microseconds; a longer one counts in the last
  * bucket, which has none. */
-#define PING_BUCKETS_US(ROW)                                                            \
-    ROW(1000)                                                                           \
-    ROW(2500)                                                                           \
-    ROW(5000)                                                                           \
-    ROW(10000)                                                                          \
-    ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) ROW(1000000) ROW(2500000) \
-        ROW(5000000)
+#define PING_BUCKETS_US(ROW) \
+    ROW(1000)                \
+    ROW(2500)                \
+    ROW(5000)                \
+    ROW(10000)               \
+    ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) ROW(1000000) ROW(2500000) ROW(5000000)
 
 enum {
     PING_BUCKET_COUNT = 0

@@ -448,6 +448,148 @@ static void without_a_window_it_is_never_stuck(void **state)
     assert_int_equal(check(&scene, NOW_US + REPLY_TIMEOUT_US - 1), PAIRING_CLEAN);
 }
 
+/* ---- modes, credits, one-way ---------------------------------------------------------------- */
+
+static struct pairing_rules rules_of(enum connections_mode mode, uint32_t window, bool one_way)
+{
+    const struct tunnel_config config = {.connections = mode,
+                                         .window = window,
+                                         .one_way = one_way,
+                                         .reply_timeout_us = REPLY_TIMEOUT_US};
+    return pairing_rules_of(&config);
+}
+
+static void rules_follow_the_mode(void **state)
+{
+    (void)state;
+    static const struct {
+        enum connections_mode mode;
+        bool one_way;
+        uint32_t given, window, credits;
+        bool only_full;
+    } rows[] = {
+        {CONNECTIONS_SHARED, false, 31, 31, 0, false},
+        {CONNECTIONS_SHARED, true, 31, 31, 0, false},
+        {CONNECTIONS_POOL, false, 31, 8, 1, false},
+        {CONNECTIONS_POOL, false, 4, 4, 1, false},
+        {CONNECTIONS_POOL, false, 0, 0, 0, false},
+        {CONNECTIONS_POOL, false, 100, 100, 0, false},
+        {CONNECTIONS_POOL, true, 31, 31, 0, false},
+        {CONNECTIONS_PER_CLIENT, false, 31, 31, PAIRING_CREDITS_CLIENT, true},
+        {CONNECTIONS_PER_CLIENT, false, 0, 0, 0, true},
+        {CONNECTIONS_PER_CLIENT, false, 1024, 1024, 0, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct pairing_rules rules = rules_of(rows[i].mode, rows[i].given, rows[i].one_way);
+        assert_int_equal(rules.window, rows[i].window);
+        assert_int_equal(rules.credits, rows[i].credits);
+        assert_int_equal(rules.only_full, rows[i].only_full);
+        assert_int_equal(rules.one_way, rows[i].one_way);
+    }
+}
+
+static void send_credits(struct scene *scene)
+{
+    for (uint32_t due = pairing_credits_due(&scene->pairing, &scene->rules); due > 0; due--)
+        pairing_credit_sent(&scene->pairing);
+}
+
+static void surplus_reply_uses_up_a_credit_which_is_made_good(void **state)
+{
+    (void)state;
+    const struct pairing_rules pool = rules_of(CONNECTIONS_POOL, 31, false);
+    struct scene scene = scene_of(&pool);
+    assert_int_equal(pairing_credits_due(&scene.pairing, &pool), 1);
+    send_credits(&scene);
+    sent(&scene, 0, 1);
+    assert_int_equal(pairing_credits_due(&scene.pairing, &pool), 0);
+    assert_false(pairing_answered(&scene.pairing, &scene.shares[0], &pool, NOW_US));
+    assert_true(pairing_answered(&scene.pairing, &scene.shares[0], &pool, NOW_US));
+    assert_int_equal(pairing_credits_due(&scene.pairing, &pool), 1);
+    assert_true(pairing_answered(&scene.pairing, NULL, &pool, NOW_US));
+    assert_int_equal(scene.pairing.credits, 0);
+}
+
+static void labels_are_never_above_31(void **state)
+{
+    (void)state;
+    const struct pairing_rules client = rules_of(CONNECTIONS_PER_CLIENT, 31, false);
+    struct scene scene = scene_of(&client);
+    send_credits(&scene);
+    while (judge(&scene, 0) == PAIRING_SEND)
+        sent(&scene, 0, 1);
+    assert_int_equal(scene.pairing.unanswered + scene.pairing.credits, PAIRING_LABELS_MAX);
+    assert_int_equal(pairing_credits_due(&scene.pairing, &client), 0);
+    assert_false(pairing_may_ping(&scene.pairing, &client));
+    answered(&scene, 0, 1);
+    assert_int_equal(judge(&scene, 0), PAIRING_SEND);
+}
+
+static void credits_grow_where_a_server_pushes_and_shrink_where_labels_are_needed(void **state)
+{
+    (void)state;
+    const struct pairing_rules client = rules_of(CONNECTIONS_PER_CLIENT, 31, false);
+    struct scene scene = scene_of(&client);
+    send_credits(&scene);
+    answered(&scene, 0, PAIRING_CREDITS_CLIENT - 1); /* not all of them */
+    assert_int_equal(pairing_credits_due(&scene.pairing, &client), PAIRING_CREDITS_CLIENT - 1);
+    answered(&scene, 0, 1);
+    assert_int_equal(pairing_credits_due(&scene.pairing, &client), PAIRING_CREDITS_MAX);
+    pairing_needs_labels(&scene.pairing);
+    assert_int_equal(pairing_credits_due(&scene.pairing, &client), PAIRING_CREDITS_CLIENT);
+}
+
+static void only_credits_sent_first_can_come_back(void **state)
+{
+    (void)state;
+    const struct pairing_rules client = rules_of(CONNECTIONS_PER_CLIENT, 31, false);
+    struct scene scene = scene_of(&client);
+    assert_false(pairing_credit_returned(&scene.pairing));
+    send_credits(&scene);
+    sent(&scene, 0, 2);
+    for (int i = 0; i < PAIRING_CREDITS_CLIENT - 1; i++)
+        assert_true(pairing_credit_returned(&scene.pairing));
+    assert_int_equal(scene.pairing.credits, 1);
+    answered(&scene, 0, 1);
+    assert_false(pairing_credit_returned(&scene.pairing)); /* an empty answer is an answer */
+}
+
+static void overdue_reply_is_no_reason_to_leave_a_clients_own_websocket(void **state)
+{
+    (void)state;
+    const struct pairing_rules client = rules_of(CONNECTIONS_PER_CLIENT, 31, false);
+    struct scene scene = scene_of(&client);
+    sent(&scene, 0, 3);
+    assert_int_equal(check(&scene, NOW_US + 100LL * REPLY_TIMEOUT_US), PAIRING_CLEAN);
+    assert_int_equal(pairing_deadline(&scene.pairing, &scene.rules), INT64_MAX);
+    sent(&scene, 0, 28);
+    assert_int_equal(check(&scene, NOW_US + PAIRING_FULL_US), PAIRING_STUCK);
+}
+
+static void one_way_is_used_up_at_its_window_whatever_comes_back(void **state)
+{
+    (void)state;
+    const struct pairing_rules one_way = rules_of(CONNECTIONS_SHARED, 31, true);
+    struct scene scene = scene_of(&one_way);
+    sent(&scene, 0, 10);
+    sent(&scene, 1, 20);
+    answered(&scene, 0, 5);
+    assert_int_equal(judge(&scene, 2), PAIRING_SEND);
+    sent(&scene, 2, 1);
+    assert_int_equal(judge(&scene, 2), PAIRING_RENEW);
+    assert_int_equal(check(&scene, NOW_US + 100LL * REPLY_TIMEOUT_US), PAIRING_CLEAN);
+    assert_int_equal(pairing_deadline(&scene.pairing, &scene.rules), INT64_MAX);
+}
+
+static void one_way_without_a_window_is_never_used_up(void **state)
+{
+    (void)state;
+    const struct pairing_rules one_way = rules_of(CONNECTIONS_SHARED, 0, true);
+    struct scene scene = scene_of(&one_way);
+    sent(&scene, 0, 100000);
+    assert_int_equal(judge(&scene, 0), PAIRING_SEND);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -484,6 +626,14 @@ int main(void)
         cmocka_unit_test(short_reply_timeout_comes_before_the_full_window),
         cmocka_unit_test(without_a_window_only_silence_is_overdue),
         cmocka_unit_test(without_a_window_it_is_never_stuck),
+        cmocka_unit_test(rules_follow_the_mode),
+        cmocka_unit_test(surplus_reply_uses_up_a_credit_which_is_made_good),
+        cmocka_unit_test(labels_are_never_above_31),
+        cmocka_unit_test(credits_grow_where_a_server_pushes_and_shrink_where_labels_are_needed),
+        cmocka_unit_test(only_credits_sent_first_can_come_back),
+        cmocka_unit_test(overdue_reply_is_no_reason_to_leave_a_clients_own_websocket),
+        cmocka_unit_test(one_way_is_used_up_at_its_window_whatever_comes_back),
+        cmocka_unit_test(one_way_without_a_window_is_never_used_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
