@@ -4,14 +4,14 @@
 
 /* A window that Otoroshi would never let run full is a promise that the gateway is another one,
  * which pairs by content. */
-static bool pairs_by_position(const struct pairing_rules *rules)
+bool pairing_by_position(const struct pairing_rules *rules)
 {
     return rules->window != 0 && rules->window <= PAIRING_LABELS_MAX;
 }
 
 static void rules_for_pool(struct pairing_rules *rules)
 {
-    if (!pairs_by_position(rules))
+    if (!pairing_by_position(rules))
         return;
     if (rules->window > PAIRING_WINDOW_SEVERAL)
         rules->window = PAIRING_WINDOW_SEVERAL;
@@ -21,7 +21,7 @@ static void rules_for_pool(struct pairing_rules *rules)
 static void rules_for_client(struct pairing_rules *rules)
 {
     rules->only_full = true;
-    if (pairs_by_position(rules))
+    if (pairing_by_position(rules))
         rules->credits = PAIRING_CREDITS_CLIENT;
 }
 
@@ -56,7 +56,7 @@ static uint32_t waiting_with(const struct pairing *pairing, const struct pairing
 static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules *rules)
 {
     uint32_t alone = rules->window == 0 ? UINT32_MAX : rules->window;
-    if (waiting_clients < 2 || !pairs_by_position(rules) || alone < PAIRING_WINDOW_SEVERAL)
+    if (waiting_clients < 2 || !pairing_by_position(rules) || alone < PAIRING_WINDOW_SEVERAL)
         return alone;
     return PAIRING_WINDOW_SEVERAL;
 }
@@ -64,7 +64,8 @@ static uint32_t window_for(uint32_t waiting_clients, const struct pairing_rules 
 /* No label is left, although datagrams may be few: the rest are credits. */
 static bool labels_full(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    return pairs_by_position(rules) && pairing->unanswered + pairing->credits >= PAIRING_LABELS_MAX;
+    return pairing_by_position(rules) &&
+           pairing->unanswered + pairing->credits >= PAIRING_LABELS_MAX;
 }
 
 enum pairing_verdict pairing_judge(const struct pairing *pairing, const struct pairing_share *share,
@@ -109,7 +110,8 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
     pairing->unanswered++;
     if (window_full(pairing, rules))
         pairing->progress_us = now_us;
-    if (!rules->one_way && pairs_by_position(rules) && share->unanswered > PAIRING_WINDOW_SEVERAL) {
+    if (!rules->one_way && pairing_by_position(rules) &&
+        share->unanswered > PAIRING_WINDOW_SEVERAL) {
         pairing->crowded = true;
         pairing->crowded_by = share;
     }
@@ -176,7 +178,7 @@ void pairing_needs_labels(struct pairing *pairing)
 
 bool pairing_may_ping(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    return !pairs_by_position(rules) ||
+    return !pairing_by_position(rules) ||
            pairing->unanswered + pairing->credits < PAIRING_PING_LABELS_MAX;
 }
 

@@ -79,14 +79,15 @@ int64_t reports_held_back(struct reports *reports, int64_t least_us, int64_t now
 
 /* ---- missing replies, lost datagrams -------------------------------------------------------- */
 
-void reports_misrouting(struct reports *reports, int64_t now_us)
+void reports_misrouting(struct reports *reports, const char *what, int64_t now_us)
 {
     uint64_t held_back;
     if (limited_report_due(&reports->unclean, now_us, &held_back))
         reports_line(reports, REPORT_WARN,
-                     "Replies are missing while several clients share one WebSocket, so that "
-                     "answers may have reached the wrong client; the WebSocket is renewed. "
-                     "--connections pool or --connections per-client keep clients apart");
+                     "%s while several clients share one WebSocket, so that answers may have "
+                     "reached the wrong client; the WebSocket is renewed. --connections pool or "
+                     "--connections per-client keep clients apart",
+                     what);
 }
 
 void reports_no_reply(struct reports *reports, int64_t now_us)

@@ -36,8 +36,8 @@ int64_t reports_drop(struct reports *reports, enum direction direction, enum dro
  * to call again; INT64_MAX where all are told. */
 int64_t reports_held_back(struct reports *reports, int64_t least_us, int64_t now_us);
 
-/* Replies are missing on a WebSocket that several clients share. */
-void reports_misrouting(struct reports *reports, int64_t now_us);
+/* `what` went wrong with replies on a WebSocket that several clients share. */
+void reports_misrouting(struct reports *reports, const char *what, int64_t now_us);
 /* Replies are missing, and none has ever come. */
 void reports_no_reply(struct reports *reports, int64_t now_us);
 

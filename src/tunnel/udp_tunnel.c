@@ -5,6 +5,7 @@
 
 #include "otoroshictl/tunnel/carriers.h"
 #include "otoroshictl/tunnel/client_table.h"
+#include "otoroshictl/tunnel/label_line.h"
 #include "otoroshictl/tunnel/pairing.h"
 #include "otoroshictl/tunnel/reconnect.h"
 #include "otoroshictl/tunnel/send_queue.h"
@@ -36,6 +37,8 @@ struct udp_tunnel {
     int64_t not_before_us; /* no attempt to connect is made before */
     bool failing;          /* the last attempt failed: one at a time from here */
 
+    struct label_line *lines; /* one a connection where clients share them by position, else NULL */
+    struct frame_prefix own_label;
     struct connection **ready; /* those that may have room, or are to be flushed */
     size_t ready_count;
     bool pump_wanted;
@@ -217,6 +220,9 @@ static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
     connection->opened_us = 0;
     connection->pinged_us = 0;
     connection->stale = false;
+    connection->several_us = 0;
+    if (tunnel->lines != NULL)
+        tunnel->lines[connection->index] = (struct label_line){0};
     connection->pairing = (struct pairing){0};
     if (!tunnel->ports->open(tunnel->ports->net, connection->index, tunnel->host))
         connection_failed(tunnel, connection, &no_resources, now_us);
@@ -271,15 +277,26 @@ static void open_missing(struct udp_tunnel *tunnel, int64_t now_us)
 /* ---- out: local clients to the gateway ------------------------------------------------------ */
 
 static bool write_frame(struct udp_tunnel *tunnel, const struct connection *connection,
-                        const struct client *client, const uint8_t *payload, size_t size)
+                        const struct frame_prefix *prefix, const uint8_t *payload, size_t size)
 {
     const struct tunnel_ports *ports = tunnel->ports;
-    size_t message_size = frame_size(&client->prefix, size);
+    size_t message_size = frame_size(prefix, size);
     uint8_t *message = ports->reserve(ports->net, connection->index, message_size);
     if (message == NULL)
         return false;
-    frame_write(message, &client->prefix, payload, size);
+    frame_write(message, prefix, payload, size);
     ports->commit(ports->net, connection->index, message_size);
+    return true;
+}
+
+static bool send_credit(struct udp_tunnel *tunnel, struct connection *connection,
+                        const struct frame_prefix *prefix)
+{
+    if (!write_frame(tunnel, connection, prefix, (const uint8_t *)"", 0))
+        return false;
+    pairing_credit_sent(&connection->pairing);
+    tunnel->counters.label_credits++;
+    mark_ready(tunnel, connection);
     return true;
 }
 
@@ -288,11 +305,22 @@ static void send_credits(struct udp_tunnel *tunnel, struct connection *connectio
                          const struct client *client)
 {
     uint32_t due = pairing_credits_due(&connection->pairing, &tunnel->rules);
-    for (; due > 0 && write_frame(tunnel, connection, client, (const uint8_t *)"", 0); due--) {
-        pairing_credit_sent(&connection->pairing);
-        tunnel->counters.label_credits++;
-        mark_ready(tunnel, connection);
-    }
+    while (due > 0 && send_credit(tunnel, connection, &client->prefix))
+        due--;
+}
+
+/* Once several clients have shared a WebSocket for some time, it gets a label of the tunnel's own
+ * as soon as nothing is unanswered on it. */
+static void begin_line(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    if (tunnel->lines == NULL || connection->several_us == 0 ||
+        tunnel->lines[connection->index].begun)
+        return;
+    if (now_us < connection->several_us + tunnel->rules.reply_timeout_us)
+        schedule(tunnel, connection->several_us + tunnel->rules.reply_timeout_us);
+    else if (connection->pairing.unanswered == 0 &&
+             send_credit(tunnel, connection, &tunnel->own_label))
+        label_line_begin(&tunnel->lines[connection->index]);
 }
 
 /* --one-way: it has carried what it may. Closed once all of it is on its way. */
@@ -332,6 +360,16 @@ static bool takes_next(struct udp_tunnel *tunnel, struct connection *connection,
     return false;
 }
 
+static void note_label(struct udp_tunnel *tunnel, struct connection *connection,
+                       const struct client *client, int64_t now_us)
+{
+    label_line_sent(&tunnel->lines[connection->index], &client->address);
+    if (connection->several_us == 0 && connection->pairing.clients > 1) {
+        connection->several_us = now_us;
+        schedule(tunnel, now_us + tunnel->rules.reply_timeout_us);
+    }
+}
+
 /* Sends one datagram if it may go now. */
 static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_t *payload,
                   size_t size, int64_t now_us)
@@ -352,10 +390,12 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
     if (!takes_next(tunnel, connection, client, now_us))
         return false;
     send_credits(tunnel, connection, client);
-    if (!write_frame(tunnel, connection, client, payload, size))
+    if (!write_frame(tunnel, connection, &client->prefix, payload, size))
         return false;
     connection->turn++;
     pairing_sent(&connection->pairing, &client->share, &tunnel->rules, now_us);
+    if (tunnel->lines != NULL)
+        note_label(tunnel, connection, client, now_us);
     tunnel->counters.direction[DIRECTION_OUT].passed_on++;
     tunnel->counters.direction[DIRECTION_OUT].bytes += size;
     schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
@@ -431,6 +471,7 @@ static void finish_ready(struct udp_tunnel *tunnel, struct connection *connectio
     if (connection->state == CONNECTION_ACTIVE || connection->state == CONNECTION_IDLE) {
         if (lane != NULL && lane->client != NULL && connection->pairing.clients > 0)
             send_credits(tunnel, connection, lane->client);
+        begin_line(tunnel, connection, now_us);
         tunnel->ports->flush(tunnel->ports->net, connection->index);
         carriers_settle(&tunnel->carriers, connection, now_us);
     }
@@ -560,6 +601,43 @@ static struct client *recipient(struct udp_tunnel *tunnel, const struct connecti
     return connection->lane->client;
 }
 
+/* Which client a reply on a shared WebSocket is for, where that is not its label's. */
+static void read_label(struct udp_tunnel *tunnel, struct connection *connection,
+                       struct address *label, int64_t now_us)
+{
+    struct address client;
+    switch (label_line_answered(&tunnel->lines[connection->index], label, &client)) {
+    case LABEL_BEFORE:
+        *label = client;
+        break;
+    case LABEL_SURPLUS:
+        reports_misrouting(&tunnel->reports, "There are more replies than requests", now_us);
+        if (connection->state == CONNECTION_ACTIVE)
+            renew(tunnel, connection, RENEWAL_WINDOW, now_us);
+        break;
+    case LABEL_AS_WRITTEN:
+        break;
+    }
+}
+
+/* An empty reply that is a credit, which the gateway has sent back instead of keeping it. */
+static bool credit_returned(const struct udp_tunnel *tunnel, struct connection *connection,
+                            const struct address *label)
+{
+    const struct address own = label_line_own();
+    if (tunnel->lines != NULL)
+        return address_equal(label, &own);
+    return pairing_credit_returned(&connection->pairing);
+}
+
+/* Of no use here, and they would come back for ever. */
+static void stop_credits(struct udp_tunnel *tunnel)
+{
+    tunnel->rules.credits = 0;
+    free(tunnel->lines);
+    tunnel->lines = NULL;
+}
+
 static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
                        const uint8_t *data, size_t size, int64_t now_us)
 {
@@ -571,11 +649,13 @@ static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
         drop(tunnel, DIRECTION_IN, drop_reason_of_frame(result), now_us);
         return;
     }
-    if (payload_size == 0 && pairing_credit_returned(&connection->pairing)) {
-        tunnel->rules.credits = 0; /* they are of no use here, and would come back for ever */
+    if (payload_size == 0 && credit_returned(tunnel, connection, &label)) {
+        stop_credits(tunnel);
         drop(tunnel, DIRECTION_IN, DROP_CREDIT_RETURNED, now_us);
         return;
     }
+    if (tunnel->lines != NULL)
+        read_label(tunnel, connection, &label, now_us);
     struct client *client = recipient(tunnel, connection, &label, now_us);
     bool surplus = pairing_answered(&connection->pairing, client == NULL ? NULL : &client->share,
                                     &tunnel->rules, now_us);
@@ -711,7 +791,7 @@ static void warn_unclean(struct udp_tunnel *tunnel, const struct connection *con
     if (!tunnel->replies_seen)
         reports_no_reply(&tunnel->reports, now_us);
     else if (!carriers_separate(&tunnel->carriers) && connection->pairing.clients > 1)
-        reports_misrouting(&tunnel->reports, now_us);
+        reports_misrouting(&tunnel->reports, "Replies are missing", now_us);
 }
 
 /* A client that has its own WebSocket keeps it as long as it can, since the remote knows it by
@@ -735,6 +815,7 @@ static void check_clean(struct udp_tunnel *tunnel, struct connection *connection
             schedule(tunnel, now_us + PAIRING_FULL_US);
     } else if (state == PAIRING_CLEAN) {
         schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
+        begin_line(tunnel, connection, now_us);
     }
     if (state == PAIRING_CLEAN)
         return;
@@ -954,7 +1035,16 @@ struct udp_tunnel *udp_tunnel_new(const struct tunnel_config *config,
     tunnel->queue = send_queue_new(config->queue_size);
     bool carriers = carriers_init(&tunnel->carriers, config);
     tunnel->ready = calloc(carriers_max(config), sizeof(struct connection *));
-    if (tunnel->clients == NULL || tunnel->queue == NULL || !carriers || tunnel->ready == NULL) {
+    bool lines = true;
+    if (!carriers_separate(&tunnel->carriers) && !config->one_way &&
+        pairing_by_position(&tunnel->rules)) {
+        const struct address own = label_line_own();
+        frame_prefix_init(&tunnel->own_label, &own);
+        tunnel->lines = calloc(carriers_max(config), sizeof *tunnel->lines);
+        lines = tunnel->lines != NULL;
+    }
+    if (tunnel->clients == NULL || tunnel->queue == NULL || !carriers || tunnel->ready == NULL ||
+        !lines) {
         udp_tunnel_free(tunnel);
         return NULL;
     }
@@ -969,5 +1059,6 @@ void udp_tunnel_free(struct udp_tunnel *tunnel)
     send_queue_free(tunnel->queue);
     carriers_free(&tunnel->carriers);
     free(tunnel->ready);
+    free(tunnel->lines);
     free(tunnel);
 }

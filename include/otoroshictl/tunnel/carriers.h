@@ -42,7 +42,8 @@ struct connection {
     bool stale;    /* open since before a reload: not for another lane */
     bool ready;    /* in the mediator's list of those that something has happened to */
     int64_t since_us;
-    int64_t opened_us; /* 0: never */
+    int64_t several_us; /* when a second client first sent on it; 0: never */
+    int64_t opened_us;  /* 0: never */
     int64_t drain_until_us;
     int64_t heard_us;  /* the last sign of the gateway */
     int64_t pinged_us; /* a ping is out since then; 0: none */

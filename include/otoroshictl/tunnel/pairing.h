@@ -35,6 +35,9 @@ struct pairing_rules {
     int64_t reply_timeout_us;
 };
 
+/* True where replies are taken to come in the order of the datagrams. */
+bool pairing_by_position(const struct pairing_rules *rules);
+
 /* The rules of a tunnel's mode. */
 struct pairing_rules pairing_rules_of(const struct tunnel_config *config);
 

@@ -115,7 +115,7 @@ static void tunnel_is_not_made(void **state)
     (void)state;
     const struct tunnel_config config = fake_config();
     struct fake *const fake = fake_new(&config);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         failing_allocation = i;
         assert_null(udp_tunnel_new(&fake->config, &fake->ports));
     }

@@ -9,6 +9,7 @@
 #include "fake_ports.h"
 #include "otoroshictl/tunnel/carriers.h"
 #include "otoroshictl/tunnel/client_table.h"
+#include "otoroshictl/tunnel/label_line.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -1858,6 +1859,108 @@ static void idle_tunnel_sets_no_timer(void **state)
     fake_free(fake);
 }
 
+/* ---- replies in the wrong place, and the label that shows it ----------------------------------
+ */
+
+/* Two clients have used the WebSocket, and the tunnel's own label is the only one in the gateway.
+ */
+static struct fake *with_own_label(void)
+{
+    struct fake *const fake = connected();
+    fake_send(fake, A, "one");
+    fake_answer(fake, 0, A, "one");
+    fake_send(fake, B, "two");
+    fake_answer(fake, 0, B, "two");
+    assert_int_equal(fake->frames.count, 2);
+    fake_advance(fake, 5 * SECOND);
+    assert_int_equal(fake->frames.count, 3);
+    assert_int_equal(fake->frames.rows[2].size, 0);
+    assert_int_equal(fake_counters(fake).label_credits, 1);
+    fake->replies.count = 0;
+    return fake;
+}
+
+static void answer_with_own_label(struct fake *fake, unsigned connection, const char *text)
+{
+    const struct address own = label_line_own();
+    fake_answer_bytes(fake, connection, &own, text, strlen(text));
+}
+
+static void one_client_alone_needs_no_label_of_the_tunnels_own(void **state)
+{
+    (void)state;
+    struct fake *const fake = connected();
+    fake_send(fake, A, "one");
+    fake_answer(fake, 0, A, "one");
+    fake_advance(fake, 30 * SECOND);
+    assert_int_equal(fake->frames.count, 1);
+    fake_free(fake);
+}
+
+static void replies_are_for_the_next_in_line_behind_the_own_label(void **state)
+{
+    (void)state;
+    struct fake *const fake = with_own_label();
+    fake_send(fake, A, "three");
+    fake_send(fake, B, "four");
+    answer_with_own_label(fake, 0, "three");
+    fake_answer(fake, 0, A, "four");
+    assert_int_equal(fake->replies.count, 2);
+    assert_record(&fake->replies.rows[0], A, "three");
+    assert_record(&fake->replies.rows[1], B, "four");
+    assert_int_equal(fake->opens, 1);
+    fake_free(fake);
+}
+
+static void surplus_reply_has_the_shared_websocket_renewed(void **state)
+{
+    (void)state;
+    struct fake *const fake = with_own_label();
+    fake_send(fake, A, "three");
+    answer_with_own_label(fake, 0, "three");
+    assert_int_equal(fake->opens, 1);
+    fake_answer(fake, 0, A, "three");
+    assert_int_equal(fake->opens, 2);
+    assert_told(fake, "There are more replies than requests while several clients share one "
+                      "WebSocket, so that answers may have reached the wrong client; the "
+                      "WebSocket is renewed. --connections pool or --connections per-client keep "
+                      "clients apart");
+    fake_open(fake, 1);
+    fake_send(fake, B, "four");
+    assert_int_equal(fake->frames.rows[fake->frames.count - 1].connection, 1);
+    fake_free(fake);
+}
+
+static void gateway_that_pairs_by_content_is_believed(void **state)
+{
+    (void)state;
+    struct fake *const fake = with_own_label();
+    fake_send(fake, A, "three");
+    fake_send(fake, B, "four");
+    fake_answer(fake, 0, B, "four");
+    fake_answer(fake, 0, A, "three");
+    assert_record(&fake->replies.rows[0], B, "four");
+    assert_record(&fake->replies.rows[1], A, "three");
+    assert_int_equal(fake->opens, 1);
+    fake_free(fake);
+}
+
+static void own_label_that_comes_back_empty_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct fake *const fake = with_own_label();
+    answer_with_own_label(fake, 0, "");
+    assert_int_equal(fake->replies.count, 0);
+    assert_int_equal(fake_dropped(fake, DIRECTION_IN, DROP_CREDIT_RETURNED), 1);
+    fake_send(fake, A, "three");
+    fake_answer(fake, 0, A, "three");
+    fake_advance(fake, 30 * SECOND);
+    assert_record(&fake->replies.rows[0], A, "three");
+    assert_int_equal(fake->frames.count, 4);
+    assert_int_equal(fake->opens, 1);
+    fake_free(fake);
+}
+
 static void freeing_none_is_legal(void **state)
 {
     (void)state;
@@ -1970,6 +2073,11 @@ int main(void)
         cmocka_unit_test(stopped_tunnel_does_nothing_more),
         cmocka_unit_test(early_timer_does_no_harm),
         cmocka_unit_test(idle_tunnel_sets_no_timer),
+        cmocka_unit_test(one_client_alone_needs_no_label_of_the_tunnels_own),
+        cmocka_unit_test(replies_are_for_the_next_in_line_behind_the_own_label),
+        cmocka_unit_test(surplus_reply_has_the_shared_websocket_renewed),
+        cmocka_unit_test(gateway_that_pairs_by_content_is_believed),
+        cmocka_unit_test(own_label_that_comes_back_empty_is_not_sent_again),
         cmocka_unit_test(freeing_none_is_legal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
