@@ -220,9 +220,25 @@ void websocket_close(struct websocket *websocket)
     send_close(websocket, WS_STATUS_NORMAL);
 }
 
+/* From when it has sent the request the library watches for room, and as it may not read it does
+ * nothing about it but wake up again and again. It is shown this one event by hand, with reading
+ * allowed meanwhile; nothing is polled in between, so it reads nothing. */
+static void let_library_sleep(struct websocket *websocket)
+{
+    struct lws_pollfd room = {
+        .fd = lws_get_socket_fd(websocket->wsi), .events = LWS_POLLOUT, .revents = LWS_POLLOUT};
+    websocket->library_awake = false;
+    lws_rx_flow_control(websocket->wsi, 1);
+    lws_service_fd(loop_lws_context(websocket->target->loop), &room);
+    if (websocket->wsi != NULL)
+        lws_rx_flow_control(websocket->wsi, 0);
+}
+
 static void stream_writable(void *context)
 {
     struct websocket *websocket = context;
+    if (websocket->library_awake && websocket->wsi != NULL)
+        let_library_sleep(websocket);
     websocket->blocked = false;
     websocket_flush(websocket);
     if (!websocket->blocked && websocket->state == WEBSOCKET_OPEN && !websocket->ended)

@@ -203,6 +203,8 @@ static int take_over(struct websocket *websocket)
     if (websocket->stream == NULL)
         return -1;
     lws_rx_flow_control(websocket->wsi, 0);
+    websocket->library_awake = true;
+    loop_watch_want_write(websocket->stream);
     return 0;
 }
 

@@ -56,6 +56,7 @@ struct websocket {
     struct lws *wsi;
     bool entering;        /* within lws_client_connect_via_info() */
     bool library_closing; /* within its last callbacks */
+    bool library_awake;   /* it still watches the socket for room, see let_library_sleep() */
     struct tls_handshake handshake;
     char key[WEBSOCKET_KEY_CHARACTERS + 1]; /* Sec-WebSocket-Key */
     /* What comes while upgrading: returns the bytes used up, 0 where the answer is not whole. */
