@@ -509,6 +509,9 @@ static void serve_waiting(struct udp_tunnel *tunnel, int64_t now_us)
         }
         mark_ready(tunnel, connection);
         send_queued(tunnel, lane, now_us);
+        if (connection->stale && lane->connection == connection)
+            renew(tunnel, connection, RENEWAL_RELOAD, now_us);
+        connection->stale = false;
     }
 }
 
@@ -982,6 +985,8 @@ static void renew_all(struct udp_tunnel *tunnel, int64_t now_us)
         struct connection *connection = &tunnel->carriers.connections[i];
         if (connection->state == CONNECTION_ACTIVE)
             renew(tunnel, connection, RENEWAL_RELOAD, now_us);
+        if (connection->state == CONNECTION_OPENING)
+            connection->stale = true;
         if (connection->state == CONNECTION_IDLE && !connection->stale) {
             connection->stale = true;
             tunnel->carriers.stale_idle++;

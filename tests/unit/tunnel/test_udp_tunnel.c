@@ -1397,6 +1397,24 @@ static void reload_while_a_failed_renewal_waits_connects_at_once(void **state)
     fake_free(fake);
 }
 
+static void reload_while_connecting_is_remembered(void **state)
+{
+    (void)state;
+    const struct tunnel_config config = fake_config();
+    struct fake *const fake = fake_started(&config);
+    udp_tunnel_renew(fake->tunnel, fake->now_us);
+    fake_open(fake, 0);
+    assert_int_equal(fake->opens, 2);
+    fake_send(fake, A, "question"); /* meanwhile it serves */
+    assert_int_equal(fake->frames.rows[0].connection, 0);
+    fake_answer(fake, 0, A, "answer");
+    fake_open(fake, 1);
+    assert_int_equal(fake->connections[0].state, FAKE_CLOSING);
+    assert_int_equal(fake_counters(fake).renewals[RENEWAL_RELOAD], 1);
+    assert_int_equal(fake->opens, 2);
+    fake_free(fake);
+}
+
 static void reload_while_connecting_opens_no_second_one(void **state)
 {
     (void)state;
@@ -2054,6 +2072,7 @@ int main(void)
         cmocka_unit_test(reload_opens_a_new_websocket_before_the_old_is_closed),
         cmocka_unit_test(reload_while_waiting_to_reconnect_connects_at_once),
         cmocka_unit_test(reload_while_a_failed_renewal_waits_connects_at_once),
+        cmocka_unit_test(reload_while_connecting_is_remembered),
         cmocka_unit_test(reload_while_connecting_opens_no_second_one),
         cmocka_unit_test(stop_ends_in_every_state_and_drops_what_waits),
         cmocka_unit_test(stop_without_a_connection_is_immediate),
