@@ -154,6 +154,29 @@ static bool port_valid(const cJSON *object, const cJSON *port, const struct json
            port->valuedouble <= UINT16_MAX;
 }
 
+/* The label that the gateway makes of a ping: no client's. */
+static bool is_ping_label(const cJSON *address, const cJSON *port)
+{
+    return port->valuedouble == 0 && strcmp(address->valuestring, "localhost") == 0;
+}
+
+static enum frame_result read_label(struct address *client, const cJSON *object,
+                                    const struct json_text *json)
+{
+    const cJSON *const address = cJSON_GetObjectItemCaseSensitive(object, "address");
+    const cJSON *const port = cJSON_GetObjectItemCaseSensitive(object, "port");
+    if (is_ping_label(address, port)) {
+        *client = (struct address){.family = ADDRESS_NONE};
+        return FRAME_OK;
+    }
+    if (!address_parse(client, address->valuestring, strlen(address->valuestring)))
+        return FRAME_BAD_ADDRESS;
+    if (!port_valid(object, port, json))
+        return FRAME_BAD_PORT;
+    client->port = (uint16_t)port->valuedouble;
+    return FRAME_OK;
+}
+
 static enum frame_result read_object(struct address *client, uint8_t *payload, size_t *payload_size,
                                      const cJSON *object, const struct json_text *json)
 {
@@ -166,11 +189,9 @@ static enum frame_result read_object(struct address *client, uint8_t *payload, s
         return FRAME_MISSING_KEY;
     if (!cJSON_IsString(address) || !cJSON_IsNumber(port) || !cJSON_IsString(data))
         return FRAME_WRONG_TYPE;
-    if (!address_parse(client, address->valuestring, strlen(address->valuestring)))
-        return FRAME_BAD_ADDRESS;
-    if (!port_valid(object, port, json))
-        return FRAME_BAD_PORT;
-    client->port = (uint16_t)port->valuedouble;
+    const enum frame_result label = read_label(client, object, json);
+    if (label != FRAME_OK)
+        return label;
     return read_data(payload, payload_size, data->valuestring, strlen(data->valuestring));
 }
 

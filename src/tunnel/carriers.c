@@ -156,6 +156,8 @@ void carriers_set_state(struct carriers *carriers, struct connection *connection
     if (lane != NULL && lane->connection == connection && !keeps_lane) {
         lane->connection = NULL;
         lane->renews = false; /* there is nothing to be replaced any more */
+        if (lane->queued == 0)
+            carriers_want_no_more(carriers, lane);
     }
     if (state == CONNECTION_FREE) {
         set_lane(connection, NULL);
@@ -218,6 +220,8 @@ void carriers_yield(struct carriers *carriers, struct connection *connection)
 {
     struct lane *lane = connection->lane;
     lane->connection = NULL;
+    if (lane->renews && lane->cause == RENEWAL_RELOAD)
+        connection->stale = true;
     wait_no_more(carriers, lane); /* at the end of the line */
     carriers_want(carriers, lane);
 }
@@ -299,16 +303,24 @@ static struct connection *quietest(const struct carriers *carriers)
     return found;
 }
 
+static struct connection *stale_idle(const struct carriers *carriers)
+{
+    struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
+    while (connection != NULL && !connection->stale)
+        connection = connection->next;
+    return connection;
+}
+
 struct connection *carriers_make_room(const struct carriers *carriers, int64_t now_us)
 {
+    unsigned closing = carriers_count(carriers, CONNECTION_CLOSING);
     struct connection *draining = carriers_first(carriers, CONNECTION_DRAINING);
-    /* Room is on its way. */
-    if (carriers->waiting <= carriers_count(carriers, CONNECTION_CLOSING))
+    if (carriers->stale_idle > 0 && closing == 0)
+        return stale_idle(carriers);
+    if (carriers->waiting <= closing) /* room is on its way */
         return NULL;
     if (draining != NULL)
         return now_us >= draining->since_us + CARRIERS_DRAIN_LEAST_US ? draining : NULL;
-    if (!carriers_separate(carriers))
-        return NULL;
     struct connection *connection = unclean(carriers);
     if (connection == NULL && carriers->mode == CONNECTIONS_PER_CLIENT)
         connection = quietest(carriers);

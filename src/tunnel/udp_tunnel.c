@@ -94,7 +94,7 @@ static void close_connection(struct udp_tunnel *tunnel, struct connection *conne
 static void drain_connection(struct udp_tunnel *tunnel, struct connection *connection,
                              int64_t now_us)
 {
-    if (connection->pairing.unanswered == 0 || tunnel->stopping) {
+    if (connection->pairing.unanswered == 0 || tunnel->stopping || tunnel->rules.one_way) {
         close_connection(tunnel, connection, now_us);
         return;
     }
@@ -234,10 +234,15 @@ static void make_room(struct udp_tunnel *tunnel, int64_t now_us)
     const struct carriers *carriers = &tunnel->carriers;
     struct connection *connection = carriers_make_room(carriers, now_us);
     const struct connection *draining = carriers_first(carriers, CONNECTION_DRAINING);
-    if (connection == NULL && draining != NULL)
+    if (connection == NULL && draining != NULL &&
+        now_us < draining->since_us + CARRIERS_DRAIN_LEAST_US)
         schedule(tunnel, draining->since_us + CARRIERS_DRAIN_LEAST_US);
     if (connection == NULL)
         return;
+    if (connection->state == CONNECTION_IDLE)
+        tunnel->counters.renewals[RENEWAL_RELOAD]++;
+    else if (connection->state == CONNECTION_ACTIVE && connection->lane->renews)
+        tunnel->counters.renewals[connection->lane->cause]++;
     if (connection->state == CONNECTION_ACTIVE && connection->pairing.unanswered > 0) {
         drain_connection(tunnel, connection, now_us);
         schedule(tunnel, now_us + CARRIERS_DRAIN_LEAST_US);
@@ -780,6 +785,7 @@ void udp_tunnel_on_pong(struct udp_tunnel *tunnel, unsigned index, int64_t now_u
 {
     struct connection *connection = &tunnel->carriers.connections[index];
     connection->heard_us = now_us;
+    schedule(tunnel, now_us + tunnel->config->ping_interval_us);
     if (connection->pinged_us == 0)
         return;
     counters_add_ping(&tunnel->counters.pings, now_us - connection->pinged_us);

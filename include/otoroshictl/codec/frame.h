@@ -57,7 +57,8 @@ enum frame_result {
 
 /* Reads one object. Keys in any order, unknown keys ignored, white space allowed; everything else
  * as strict as RFC 8259 (UTF-8 checked, no \u0000, numbers by the grammar, nothing after the
- * object). Keys are case-sensitive. On FRAME_OK `client` has address and port, and the payload's
+ * object). Keys are case-sensitive. The label that Otoroshi makes of a ping, "localhost" with port
+ * 0, gives ADDRESS_NONE. On FRAME_OK `client` has address and port, and the payload's
  * `*payload_size` bytes (0 is legal) are in `payload`, which must hold DATAGRAM_MAX_BYTES + 3.
  * `text` may hold anything, is not modified, and must not be larger than 128 KiB. So that memory
  * and stack stay bounded, more than 256 values (nested ones included) and numbers of more than 63

@@ -123,8 +123,9 @@ void carriers_settle(struct carriers *carriers, struct connection *connection, i
 /* How many connections are missing, whether or not there is room for them. */
 unsigned carriers_missing(const struct carriers *carriers);
 
-/* Which connection has to go, as there is no room for one that is missing: one that is draining,
- * the unclean one of a lane that waits for a fresh one, or a quiet client's. NULL: none can. */
+/* Which connection has to go, as there is no room for one that is missing: an idle one from before
+ * a reload, one that is draining, the one that a lane waits to have replaced, or a quiet client's.
+ * NULL: none can yet. */
 struct connection *carriers_make_room(const struct carriers *carriers, int64_t now_us);
 
 /* An idle connection that nobody has needed for so long, beyond those to be kept. NULL: none. */
