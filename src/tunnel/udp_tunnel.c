@@ -810,7 +810,8 @@ static bool held_up(const struct udp_tunnel *tunnel, const struct connection *co
 {
     const struct lane *lane = connection->lane;
     return lane != NULL && lane->connection == connection && lane->queued > 0 &&
-           now_us >= lane->first->received_us + PAIRING_FULL_US &&
+           (now_us >= connection->pairing.progress_us + PAIRING_FULL_US ||
+            now_us >= lane->first->received_us + tunnel->config->queue_age_us / 2) &&
            pairing_judge(&connection->pairing, &lane->client->share, &tunnel->rules) ==
                PAIRING_WAIT;
 }
