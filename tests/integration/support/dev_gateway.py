@@ -1,6 +1,8 @@
 """otoroshi-dev-gateway, the stand-in for Otoroshi, as a child process."""
 
+import json
 import os
+import signal
 
 from support.process import Process
 
@@ -26,6 +28,12 @@ class DevGateway(Process):
     @property
     def authority(self):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def counters(self):
+        """What SIGUSR1 brings to its output, now."""
+        since = self.mark()
+        self.send_signal(signal.SIGUSR1)
+        return json.loads(self.wait_for_log(r"^\{.*\}$", since=since)[0])
 
     def finish(self):
         try:

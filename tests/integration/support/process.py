@@ -20,21 +20,28 @@ _SANITIZER_REPORT = re.compile(
 
 
 class Process:
-    """One child. Its standard error (with `merge`, standard output too) is kept line by line."""
+    """One child. Its standard error (with `merge`, standard output too) is kept line by line.
 
-    def __init__(self, name, command, environment=None, merge=False, directory=None):
+    With `piped`, standard input and output are for the test: `stdin` and `stdout`, unbuffered.
+    """
+
+    def __init__(
+        self, name, command, environment=None, merge=False, directory=None, piped=False
+    ):
         self.name = name
         self.lines = []
         self._news = threading.Condition()
         self._output_ended = False
         self._child = subprocess.Popen(
             _DIES_WITH_PARENT + [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if merge else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if merge or piped else subprocess.DEVNULL,
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+            bufsize=0 if piped else -1,
             env=environment,
             cwd=directory,
         )
+        self.stdin, self.stdout = self._child.stdin, self._child.stdout
         stream = self._child.stdout if merge else self._child.stderr
         self._reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._reader.start()

@@ -90,7 +90,7 @@ class Rsyslog(Service):
         )
 
     def wait_ready(self):
-        wait_until(lambda: _udp_port_is_bound(self.port), f"rsyslogd on UDP port {self.port}")
+        wait_until(lambda: udp_port_is_bound(self.port), f"rsyslogd on UDP port {self.port}")
 
     def messages(self):
         return self.file.read_text().splitlines() if self.file.exists() else []
@@ -140,5 +140,5 @@ def _user_name():
     return run("id", "-un").strip()
 
 
-def _udp_port_is_bound(port):
+def udp_port_is_bound(port):
     return bool(run("ss", "-Hlnu", f"sport = :{port}").strip())

@@ -1,7 +1,11 @@
 """Datagrams to send and what has come of them: what tests of several files share."""
 
+import random
+
 # The largest payload that UDP over IPv4 carries.
 LARGEST = 65_507
+
+MEGABYTE = 1 << 20
 
 
 def numbered(count, start=0):
@@ -22,3 +26,8 @@ def ask(client, connection, payload=b"question"):
 
 def read_payloads(connection, count):
     return [asked.payload for asked in connection.read_datagrams(count)]
+
+
+def file_content(size):
+    """Bytes without a pattern, the same each time."""
+    return random.Random(size).randbytes(size)
