@@ -59,13 +59,17 @@ class UdpClient:
 
 
 class UdpEchoServer:
-    """Sends each datagram back, with `reply(payload)` if given (None: no answer)."""
+    """Sends each datagram back, with `reply(payload)` if given (None: no answer).
+
+    `sources` has the payload and the source port of each that came.
+    """
 
     def __init__(self, reply=lambda payload: payload, host="127.0.0.1"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self.host, self.port = self._socket.getsockname()[:2]
+        self.sources = []
         self._reply = reply
         self._stopping = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -74,9 +78,19 @@ class UdpEchoServer:
     def _serve(self):
         while not self._stopping:
             payload, source = self._socket.recvfrom(65536)
+            if not self._stopping:
+                self.sources.append((payload, source[1]))
             answer = self._reply(payload)
             if answer is not None and not self._stopping:
                 self._socket.sendto(answer, source)
+
+    def push(self, payload, port):
+        """A datagram of its own accord."""
+        self._socket.sendto(payload, (self.host, port))
+
+    def ports(self):
+        """The source ports seen so far."""
+        return {port for _, port in list(self.sources)}
 
     def close(self):
         self._stopping = True
