@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from support import websocket
-from support.labels import MOST_LABELS, Label, LabelledConnection
+from support.labels import CONTROL_LABEL, MOST_LABELS, Label, LabelledConnection
 from support.traffic import numbered, send_all
 from support.tunnel import drop_reasons
 from support.waiting import SLOWDOWN, let_age, wait_until
@@ -131,10 +131,11 @@ def test_datagrams_under_way_both_ways_share_one_source_port(through_gateway, ec
     "label",
     [
         Label("203.0.113.9", 9),
+        CONTROL_LABEL,
         Label("fd00::1", 65535),
         Label("0.0.0.0", 1),
     ],
-    ids=["a stranger", "IPv6", "nobody"],
+    ids=["a stranger", "a ping", "IPv6", "nobody"],
 )
 def test_reply_with_any_label_goes_to_the_client_of_the_websocket(start, peer, meet, label):
     tunnel = start(peer)
@@ -223,6 +224,20 @@ def test_burst_is_pushed_whole(through_gateway, start_echo, size):
         for payload in numbered(size, start):
             service.push(payload, port)
         assert [client.receive() for _ in range(size)] == numbered(size, start)
+
+
+@pytest.mark.parametrize("answers", [1, 3])
+def test_empty_replies_are_delivered(through_gateway, start_echo, answers):
+    service = start_echo(lambda payload: b"" if payload == b"empty" else payload)
+    tunnel, gateway = through_gateway(service)
+    client = tunnel.client()
+    for _ in range(answers):
+        assert client.ask(b"empty") == b""
+    # And the next one's labels are kept ahead as ever.
+    other = tunnel.client()
+    assert other.ask(b"question") == b"question"
+    assert gateway.counters()["labels_credit"] >= 2 * 6
+    assert drop_reasons(tunnel.counters(), "in") == {}
 
 
 # Upload without replies
@@ -395,6 +410,13 @@ def test_ping_is_sent_while_the_gateway_gives_no_sign(start, peer, answered):
     assert not peer.has_connection()
 
 
+def test_next_ping_does_not_wait_for_the_timeout_of_the_one_before(start, peer, answered):
+    tunnel = start(peer, "--ping-interval", "100ms", "--ping-timeout", NEVER)
+    client, connection = answered(tunnel)
+    for _ in range(3):
+        connection.read_ping()
+
+
 def test_connection_whose_ping_is_not_answered_is_given_up(start, peer, answered, meet):
     tunnel = start(peer, "--ping-interval", "100ms", "--ping-timeout", "300ms")
     client, connection = answered(tunnel, answers_pings=False)
@@ -422,6 +444,21 @@ def test_no_ping_is_sent_with_an_interval_of_0(start, peer, answered):
     let_age(0.5)
     connection.read_what_is_there()
     assert connection.pings == 0
+
+
+def test_pings_alone_do_not_stall_the_gateway(through_gateway, echo):
+    tunnel, gateway = through_gateway(
+        echo, "--ping-interval", "20ms", "--ping-timeout", "1s", "--client-timeout", NEVER
+    )
+    client = tunnel.client()
+    assert client.ask(b"first") == b"first"
+    wait_until(lambda: gateway.counters()["pings_received"] >= 1, "a ping at the gateway")
+    let_age(2)  # a hundred intervals, more than three times as many as the gateway has labels
+    counters = gateway.counters()
+    assert counters["labels_outstanding_max"] <= MOST_LABELS
+    assert counters["stalled_total"] == 0
+    for payload in numbered(40):
+        assert client.ask(payload) == payload
 
 
 # Ends and beginnings
@@ -459,6 +496,16 @@ def test_queued_upload_is_sent_at_the_stop(through_gateway, start_echo):
     tunnel.wait_for_received("out", 60)
     assert tunnel.stop() == 0
     assert sorted(payload for payload, _ in silent.sources) == sorted(numbered(60))
+
+
+def test_clients_that_wait_for_room_are_sent_at_the_stop(through_gateway, start_echo):
+    silent = start_echo(lambda payload: None)
+    tunnel, _ = through_gateway(silent, "--max-connections", "1")
+    for payload in numbered(5):
+        tunnel.client().send(payload)
+    tunnel.wait_for_received("out", 5)
+    assert tunnel.stop() == 0
+    assert sorted(payload for payload, _ in silent.sources) == numbered(5)
 
 
 def test_every_websocket_is_closed_at_the_stop(start, peer, answered):
