@@ -322,7 +322,9 @@ struct connection *carriers_make_room(const struct carriers *carriers, int64_t n
     if (draining != NULL)
         return now_us >= draining->since_us + CARRIERS_DRAIN_LEAST_US ? draining : NULL;
     struct connection *connection = unclean(carriers);
-    if (connection == NULL && carriers->mode == CONNECTIONS_PER_CLIENT)
+    /* In a pool each comes back once it is answered, unless nobody waits for that any more. */
+    if (connection == NULL && carriers_separate(carriers) &&
+        (carriers->mode == CONNECTIONS_PER_CLIENT || carriers->stopping))
         connection = quietest(carriers);
     return connection;
 }

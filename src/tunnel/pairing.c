@@ -161,14 +161,17 @@ void pairing_credit_sent(struct pairing *pairing)
     pairing->credits++;
 }
 
-bool pairing_credit_returned(struct pairing *pairing)
+bool pairing_credit_may_return(const struct pairing *pairing)
 {
-    if (pairing->first_credits == 0)
-        return false;
-    pairing->first_credits--;
+    return pairing->first_credits > 0;
+}
+
+void pairing_credit_returned(struct pairing *pairing)
+{
+    if (pairing->first_credits > 0)
+        pairing->first_credits--;
     if (pairing->credits > 0)
         pairing->credits--;
-    return true;
 }
 
 void pairing_needs_labels(struct pairing *pairing)

@@ -628,14 +628,20 @@ static void read_label(struct udp_tunnel *tunnel, struct connection *connection,
     }
 }
 
-/* An empty reply that is a credit, which the gateway has sent back instead of keeping it. */
+/* A credit that the gateway has sent back as it was, instead of keeping it: Otoroshi writes the
+ * keys in another order, so that an empty answer is not taken for one. */
 static bool credit_returned(const struct udp_tunnel *tunnel, struct connection *connection,
-                            const struct address *label)
+                            const uint8_t *data, size_t size)
 {
-    const struct address own = label_line_own();
-    if (tunnel->lines != NULL)
-        return address_equal(label, &own);
-    return pairing_credit_returned(&connection->pairing);
+    uint8_t credit[FRAME_PREFIX_MAX_BYTES + FRAME_SUFFIX_BYTES];
+    const struct lane *lane = connection->lane;
+    const struct frame_prefix *prefix = &tunnel->own_label;
+    if (carriers_separate(&tunnel->carriers)) {
+        if (lane == NULL || !pairing_credit_may_return(&connection->pairing))
+            return false;
+        prefix = &lane->client->prefix;
+    }
+    return size == frame_write(credit, prefix, credit, 0) && memcmp(data, credit, size) == 0;
 }
 
 /* Of no use here, and they would come back for ever. */
@@ -657,7 +663,8 @@ static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
         drop(tunnel, DIRECTION_IN, drop_reason_of_frame(result), now_us);
         return;
     }
-    if (payload_size == 0 && credit_returned(tunnel, connection, &label)) {
+    if (payload_size == 0 && credit_returned(tunnel, connection, data, size)) {
+        pairing_credit_returned(&connection->pairing);
         stop_credits(tunnel);
         drop(tunnel, DIRECTION_IN, DROP_CREDIT_RETURNED, now_us);
         return;
@@ -927,7 +934,8 @@ static void advance_stop(struct udp_tunnel *tunnel, int64_t now_us)
 {
     const struct carriers *carriers = &tunnel->carriers;
     bool opening = carriers_count(carriers, CONNECTION_OPENING) > 0;
-    bool hopeless = !opening && (tunnel->failing || carriers_open(carriers) == 0);
+    unsigned usable = carriers_open(carriers) + carriers_count(carriers, CONNECTION_CLOSING);
+    bool hopeless = !opening && (tunnel->failing || usable == 0);
     bool late = now_us >= tunnel->stop_deadline_us;
     if (send_queue_count(tunnel->queue) > 0 && !hopeless && !late) {
         renew_full(tunnel, now_us);

@@ -93,9 +93,10 @@ bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
 /* How many credits are to be sent now, and that one was: a frame without payload, or a ping. */
 uint32_t pairing_credits_due(const struct pairing *pairing, const struct pairing_rules *rules);
 void pairing_credit_sent(struct pairing *pairing);
-/* A reply without payload came. True where it can only be a credit that this gateway sends back,
- * as Otoroshi does not: nothing but such has come so far. */
-bool pairing_credit_returned(struct pairing *pairing);
+/* A gateway that sends credits back, as Otoroshi does not, sends those first that went first: true
+ * where nothing else has come so far. And one did come back. */
+bool pairing_credit_may_return(const struct pairing *pairing);
+void pairing_credit_returned(struct pairing *pairing);
 /* Datagrams wait since no label is left: no more credits than at first from here on. */
 void pairing_needs_labels(struct pairing *pairing);
 /* False where a ping would take a label that datagrams need. */

@@ -1966,8 +1966,9 @@ static void gateway_that_pairs_by_content_is_believed(void **state)
 static void own_label_that_comes_back_empty_is_not_sent_again(void **state)
 {
     (void)state;
+    static const char reflected[] = "{\"address\":\"0.0.0.0\",\"port\":1,\"data\":\"\"}";
     struct fake *const fake = with_own_label();
-    answer_with_own_label(fake, 0, "");
+    fake_message(fake, 0, false, reflected, sizeof reflected - 1);
     assert_int_equal(fake->replies.count, 0);
     assert_int_equal(fake_dropped(fake, DIRECTION_IN, DROP_CREDIT_RETURNED), 1);
     fake_send(fake, A, "three");
