@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "stream.h"
 #include "websocket_internal.h"
@@ -78,6 +79,10 @@ void websocket_finish(struct websocket *websocket, enum connection_end_kind kind
 
 void websocket_drop_connection(struct websocket *websocket)
 {
+    /* The library closes its descriptors in a later turn; the peer sees the end now, before it may
+     * see another connection in place of this one. */
+    if (websocket->stream != NULL)
+        shutdown(websocket->stream_fd, SHUT_RDWR);
     loop_watch_free(websocket->stream);
     websocket->stream = NULL;
     if (websocket->wsi != NULL && websocket->library_closing)

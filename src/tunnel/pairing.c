@@ -117,6 +117,21 @@ void pairing_sent(struct pairing *pairing, struct pairing_share *share,
     }
 }
 
+/* Where a server pushes fast, credits that take a round trip to be made good would run out. */
+static void use_up_credit(struct pairing *pairing, const struct pairing_rules *rules,
+                          int64_t now_us)
+{
+    if (pairing->credits > 0)
+        pairing->credits--;
+    if (now_us - pairing->pushed_since_us > PAIRING_PUSH_US) {
+        pairing->pushed_since_us = now_us;
+        pairing->pushed = 0;
+    }
+    pairing->pushed++;
+    if (rules->only_full && pairing->pushed >= PAIRING_CREDITS_CLIENT)
+        pairing->more_credits = PAIRING_CREDITS_MAX - PAIRING_CREDITS_CLIENT;
+}
+
 bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
                       const struct pairing_rules *rules, int64_t now_us)
 {
@@ -127,10 +142,7 @@ bool pairing_answered(struct pairing *pairing, struct pairing_share *share,
     if (rules->one_way)
         return false;
     if (pairing->unanswered == 0) {
-        if (pairing->credits > 0)
-            pairing->credits--;
-        if (pairing->credits == 0 && rules->only_full) /* a burst: more might not get through */
-            pairing->more_credits = PAIRING_CREDITS_MAX - PAIRING_CREDITS_CLIENT;
+        use_up_credit(pairing, rules, now_us);
         return true;
     }
     /* A reply beyond what its client sent (a doubled one, through a gateway that pairs by

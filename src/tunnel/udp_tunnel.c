@@ -36,6 +36,7 @@ struct udp_tunnel {
     struct reconnect reconnect;
     int64_t not_before_us; /* no attempt to connect is made before */
     bool failing;          /* the last attempt failed: one at a time from here */
+    bool told_up;          /* the user knows that the tunnel is connected */
 
     struct label_line *lines; /* one a connection where clients share them by position, else NULL */
     struct frame_prefix own_label;
@@ -211,7 +212,7 @@ static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
     struct carriers *carriers = &tunnel->carriers;
     struct connection *connection = carriers_first(carriers, CONNECTION_FREE);
     /* While the same failure goes on, its line is not repeated, and neither is this one. */
-    bool quiet = carriers_open(carriers) + carriers_count(carriers, CONNECTION_OPENING) > 0 ||
+    bool quiet = tunnel->told_up || carriers_count(carriers, CONNECTION_OPENING) > 0 ||
                  reports_failing(&tunnel->reports, tunnel->host);
     reports_line(&tunnel->reports, quiet ? REPORT_DEBUG : REPORT_INFO,
                  "Connecting WebSocket tunnel ...");
@@ -715,8 +716,6 @@ void udp_tunnel_on_delivered(struct udp_tunnel *tunnel, size_t sent, uint64_t se
 void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned index, int64_t now_us)
 {
     struct connection *connection = &tunnel->carriers.connections[index];
-    bool first = carriers_open(&tunnel->carriers) == 0;
-
     if (++tunnel->generation == 0)
         tunnel->generation = 1;
     pairing_init(&connection->pairing, tunnel->generation);
@@ -725,8 +724,9 @@ void udp_tunnel_on_open(struct udp_tunnel *tunnel, unsigned index, int64_t now_u
     carriers_set_state(&tunnel->carriers, connection, CONNECTION_IDLE, now_us);
     tunnel->counters.connects_ok++;
     tunnel->failing = false;
-    reports_line(&tunnel->reports, first ? REPORT_INFO : REPORT_DEBUG,
+    reports_line(&tunnel->reports, tunnel->told_up ? REPORT_DEBUG : REPORT_INFO,
                  "WebSocket tunnel connected");
+    tunnel->told_up = true;
     if (tunnel->config->connections == CONNECTIONS_PER_CLIENT &&
         tunnel->config->ping_interval_us > 0)
         schedule(tunnel, now_us + tunnel->config->ping_interval_us);
@@ -747,6 +747,8 @@ static void connection_lost(struct udp_tunnel *tunnel, struct connection *connec
         carriers_want(carriers, lane);
     else if (lane != NULL)
         carriers_want_no_more(carriers, lane);
+    if (carriers_open(carriers) == 0)
+        tunnel->told_up = false;
     if (tunnel->stopping)
         return;
     /* A spare one that the gateway, or something before it, has no patience with. */
@@ -817,8 +819,7 @@ static bool held_up(const struct udp_tunnel *tunnel, const struct connection *co
 {
     const struct lane *lane = connection->lane;
     return lane != NULL && lane->connection == connection && lane->queued > 0 &&
-           (now_us >= connection->pairing.progress_us + PAIRING_FULL_US ||
-            now_us >= lane->first->received_us + tunnel->config->queue_age_us / 2) &&
+           now_us >= lane->first->received_us + PAIRING_FULL_US &&
            pairing_judge(&connection->pairing, &lane->client->share, &tunnel->rules) ==
                PAIRING_WAIT;
 }

@@ -19,7 +19,8 @@ enum {
     PAIRING_WINDOW_SEVERAL = 8,   /* unanswered, where the gateway loses none by itself */
     PAIRING_CREDITS_POOL = 1,     /* ahead: a doubled reply comes out while its client is there */
     PAIRING_CREDITS_CLIENT = 6,   /* ahead: what a server may push at once, at first; */
-    PAIRING_CREDITS_MAX = 18,     /* and where it has pushed more */
+    PAIRING_CREDITS_MAX = 18,     /* and where it has pushed as many within */
+    PAIRING_PUSH_US = 250 * 1000, /* this time */
     PAIRING_PING_LABELS_MAX = 16, /* a ping takes a label too: none is sent above */
     PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
 };
@@ -47,6 +48,8 @@ struct pairing {
     uint32_t unanswered;
     uint32_t credits;         /* labels out ahead of need */
     uint32_t more_credits;    /* to be kept, beyond those of the rules */
+    uint32_t pushed;          /* replies that used up a credit */
+    int64_t pushed_since_us;  /* since then */
     uint32_t first_credits;   /* sent ahead of the first datagram, and not come back yet */
     uint32_t waiting_clients; /* clients with something unanswered */
     uint32_t clients;         /* clients that have sent on it */
