@@ -1,28 +1,19 @@
 #include "otoroshictl/net/udp_socket.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "bound_socket.h"
 
 enum {
     SLOT_BYTES = 65536, /* a power of two above any UDP payload */
     BATCHES_PER_TURN = 4,
     RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024,
     CONTROL_BYTES = 128, /* CMSG_SPACE() of the drop counter and of an in6_pktinfo, with room */
-};
-
-union socket_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
 };
 
 /* One direction's arena: headers and payloads of a batch, laid out once. The payloads are mapped,
@@ -330,56 +321,16 @@ static bool is_wildcard(const struct addrinfo *address)
                                           : bound.v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-static int bind_socket(struct udp_socket *udp, const struct addrinfo *address)
+static void prepare(int fd, const struct addrinfo *address, void *context)
 {
+    struct udp_socket *udp = context;
     const int on = 1;
-    const int off = 0;
-    udp->fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (udp->fd < 0)
-        return -1;
     udp->ipv6 = address->ai_family == AF_INET6;
-    if (udp->ipv6)
-        setsockopt(udp->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    setsockopt(udp->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
     udp->wildcard = is_wildcard(address);
+    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
     if (udp->wildcard)
-        setsockopt(udp->fd, udp->ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
+        setsockopt(fd, udp->ipv6 ? IPPROTO_IPV6 : IPPROTO_IP,
                    udp->ipv6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on);
-    if (bind(udp->fd, address->ai_addr, address->ai_addrlen) == 0)
-        return 0;
-    int reason = errno;
-    close(udp->fd);
-    udp->fd = -1;
-    errno = reason;
-    return -1;
-}
-
-static enum start_failure_kind kind_of_errno(int reason)
-{
-    bool resources = reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == ENOBUFS;
-    return resources ? START_NO_RESOURCES : START_CANNOT_BIND;
-}
-
-/* The first of the name's addresses that can be bound. */
-static int resolve_and_bind(struct udp_socket *udp, const char *host, uint16_t port,
-                            struct start_failure *failure)
-{
-    char service[8];
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM};
-    struct addrinfo *list = NULL;
-    snprintf(service, sizeof service, "%u", port);
-    int status = getaddrinfo(host, service, &hints, &list);
-    if (status != 0)
-        return start_failure_set(failure,
-                                 status == EAI_MEMORY ? START_NO_RESOURCES : START_CANNOT_BIND,
-                                 "%s", gai_strerror(status));
-    int bound = -1;
-    for (const struct addrinfo *one = list; one != NULL && bound != 0; one = one->ai_next)
-        bound = bind_socket(udp, one);
-    if (bound != 0)
-        start_failure_set(failure, kind_of_errno(errno), "%s", strerror(errno));
-    freeaddrinfo(list);
-    return bound;
 }
 
 static int start_reading(struct udp_socket *udp)
@@ -409,8 +360,9 @@ struct udp_socket *udp_socket_open(struct loop *loop, const char *host, uint16_t
     udp->loop = loop;
     udp->events = events;
     udp->context = context;
-    udp->fd = -1;
-    if (resolve_and_bind(udp, host, port, failure) != 0)
+    udp->fd =
+        bound_socket_open(&(struct local_address){host, port}, SOCK_DGRAM, prepare, udp, failure);
+    if (udp->fd < 0)
         goto fail;
     enlarge_receive_buffer(udp);
     if (batch_init(&udp->in) != 0 || batch_init(&udp->out) != 0 || start_reading(udp) != 0) {
@@ -438,13 +390,5 @@ void udp_socket_free(struct udp_socket *udp)
 
 void udp_socket_name(const struct udp_socket *udp, char *out, size_t size)
 {
-    union socket_address bound = {0};
-    socklen_t length = sizeof bound;
-    char host[ADDRESS_TEXT_SIZE];
-    getsockname(udp->fd, &bound.any, &length);
-    bool v6 = bound.any.sa_family == AF_INET6;
-    const void *ip = v6 ? (const void *)&bound.v6.sin6_addr : (const void *)&bound.v4.sin_addr;
-    inet_ntop(bound.any.sa_family, ip, host, sizeof host);
-    unsigned port = ntohs(v6 ? bound.v6.sin6_port : bound.v4.sin_port);
-    snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
+    bound_socket_name(udp->fd, out, size);
 }
