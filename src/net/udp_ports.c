@@ -187,15 +187,22 @@ static void before_sleep(void *context)
     udp_socket_flush(ports->socket);
 }
 
-static void log_counters(struct udp_ports *ports)
+static void read_counters(struct udp_ports *ports, struct counters *counters)
 {
-    char text[COUNTERS_TEXT_BYTES];
-    struct counters counters;
     udp_socket_flush(ports->socket); /* so that the sums hold */
     udp_socket_check_overflow(ports->socket);
-    udp_tunnel_counters(ports->tunnel, &counters);
-    counters_write_json(&counters, text, sizeof text);
-    log_write(ports->log, LOG_LEVEL_INFO, "Counters: %s", text);
+    udp_tunnel_counters(ports->tunnel, counters);
+}
+
+static void log_counters(struct udp_ports *ports)
+{
+    char buffer[COUNTERS_TEXT_BYTES];
+    struct text text;
+    struct counters counters;
+    read_counters(ports, &counters);
+    text_init(&text, buffer, sizeof buffer);
+    counters_append_json(&text, &counters);
+    log_write(ports->log, LOG_LEVEL_INFO, "Counters: {%s}", buffer);
 }
 
 static void on_signal(void *context, int signal_number)

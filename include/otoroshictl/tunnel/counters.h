@@ -3,10 +3,11 @@
 #ifndef OTOROSHICTL_TUNNEL_COUNTERS_H
 #define OTOROSHICTL_TUNNEL_COUNTERS_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "otoroshictl/codec/frame.h"
+#include "otoroshictl/codec/text.h"
 
 enum direction {
     DIRECTION_OUT, /* from local clients to the gateway */
@@ -67,23 +68,15 @@ struct direction_counters {
     uint64_t dropped[DROP_REASON_COUNT];
 };
 
-/* Round trips of WebSocket pings. Upper bounds in microseconds; a longer one counts in the last
- * bucket, which has none. */
-#define PING_BUCKETS_US(ROW) \
-    ROW(1000)                \
-    ROW(2500)                \
-    ROW(5000)                \
-    ROW(10000)               \
-    ROW(25000) ROW(50000) ROW(100000) ROW(250000) ROW(500000) ROW(1000000) ROW(2500000) ROW(5000000)
-
 enum {
-    PING_BUCKET_COUNT = 0
-#define PING_BUCKET_ONE(us) +1
-                        PING_BUCKETS_US(PING_BUCKET_ONE)
-#undef PING_BUCKET_ONE
-                        + 1,
+    PING_BOUND_COUNT = 12,
+    PING_BUCKET_COUNT, /* one more: what is above the last bound */
 };
 
+/* Upper bounds of the round trips that a bucket counts, in microseconds, ascending. */
+extern const int64_t ping_bounds_us[PING_BOUND_COUNT];
+
+/* Round trips of WebSocket pings. */
 struct ping_histogram {
     uint64_t buckets[PING_BUCKET_COUNT]; /* each ping in one */
     uint64_t sum_us;
@@ -111,11 +104,17 @@ struct counters {
 
 uint64_t counters_dropped(const struct direction_counters *counters);
 
+/* WebSockets that can carry datagrams now. */
+uint64_t counters_open_connections(const struct counters *counters);
+
 /* A pong came this long after its ping. */
 void counters_add_ping(struct ping_histogram *pings, int64_t round_trip_us);
 
-/* One JSON object with the Prometheus names less the prefix, NUL-terminated; cut where `size`
- * (at least 1) is too small; 4 KiB is enough. Returns its length. */
-size_t counters_write_json(const struct counters *counters, char *out, size_t size);
+/* Whether datagrams of this direction can be dropped for this reason. */
+bool drop_reason_occurs(enum direction direction, enum drop_reason reason);
+
+/* The members of a JSON object, without its braces: Prometheus names as keys, labels as objects
+ * within. Reasons that have not occurred are left out. 4 KiB is enough. */
+void counters_append_json(struct text *text, const struct counters *counters);
 
 #endif

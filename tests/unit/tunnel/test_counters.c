@@ -58,20 +58,70 @@ static void dropped_is_the_sum_over_the_reasons(void **state)
     }
 }
 
+static void dropped_rows_are_those_of_their_direction(void **state)
+{
+    (void)state;
+    int both = 0;
+    for (int i = 0; i < DROP_REASON_COUNT; i++) {
+        const bool out = drop_reason_occurs(DIRECTION_OUT, (enum drop_reason)i);
+        const bool in = drop_reason_occurs(DIRECTION_IN, (enum drop_reason)i);
+        assert_true(out || in);
+        both += out && in;
+    }
+    assert_int_equal(both, 1);
+    assert_true(drop_reason_occurs(DIRECTION_OUT, DROP_QUEUE_AGE));
+    assert_true(drop_reason_occurs(DIRECTION_IN, DROP_NOT_JSON));
+    assert_true(drop_reason_occurs(DIRECTION_IN, DROP_SEND_FAILED));
+}
+
+static void idle_connections_are_open_too(void **state)
+{
+    (void)state;
+    const struct counters none = {.connections_connecting = 1, .connections_draining = 1};
+    const struct counters some = {.connections_active = 2, .connections_idle = 3};
+    assert_int_equal(counters_open_connections(&none), 0);
+    assert_int_equal(counters_open_connections(&some), 5);
+}
+
+static void ping_counts_in_the_first_bucket_that_holds_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PING_BOUND_COUNT; i++) {
+        struct ping_histogram pings = {0};
+        counters_add_ping(&pings, ping_bounds_us[i]);
+        counters_add_ping(&pings, ping_bounds_us[i] + 1);
+        assert_int_equal(pings.buckets[i], 1);
+        assert_int_equal(pings.buckets[i + 1], 1);
+        assert_int_equal(pings.sum_us, 2 * ping_bounds_us[i] + 1);
+        assert_true(i == 0 || ping_bounds_us[i] > ping_bounds_us[i - 1]);
+    }
+}
+
 static void json_of_a_new_tunnel_has_every_name(void **state)
 {
     (void)state;
     const struct counters counters = {0};
-    char text[JSON_BYTES];
-    const size_t length = counters_write_json(&counters, text, sizeof text);
+    char buffer[JSON_BYTES];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    counters_append_json(&text, &counters);
     assert_string_equal(
-        text, "{\"received_total\":{\"out\":0,\"in\":0},\"datagrams_total\":{\"out\":0,\"in\":0},"
-              "\"bytes_total\":{\"out\":0,\"in\":0},\"dropped_total\":{\"out\":{},\"in\":{}},"
-              "\"receive_overflow_total\":0,\"queue_datagrams\":0,\"unanswered_datagrams\":0,"
-              "\"clients\":0,\"connections\":{\"connecting\":0,\"active\":0,\"draining\":0},"
-              "\"connects_total\":{\"ok\":0,\"failed\":0},\"renewals_total\":{\"reply_timeout\":0,"
-              "\"window\":0,\"one_way\":0,\"reload\":0},\"label_credits_total\":0}");
-    assert_int_equal(length, strlen(text));
+        buffer,
+        "\"otoroshictl_received_total\":{\"out\":0,\"in\":0},"
+        "\"otoroshictl_datagrams_total\":{\"out\":0,\"in\":0},"
+        "\"otoroshictl_bytes_total\":{\"out\":0,\"in\":0},"
+        "\"otoroshictl_dropped_total\":{\"out\":{},\"in\":{}},"
+        "\"otoroshictl_receive_overflow_total\":0,\"otoroshictl_queue_datagrams\":0,"
+        "\"otoroshictl_unanswered_datagrams\":0,\"otoroshictl_surplus_replies_total\":0,"
+        "\"otoroshictl_label_credits_total\":0,\"otoroshictl_clients\":0,"
+        "\"otoroshictl_connections\":{\"connecting\":0,\"active\":0,\"idle\":0,\"draining\":0},"
+        "\"otoroshictl_connects_total\":{\"ok\":0,\"failed\":0},"
+        "\"otoroshictl_renewals_total\":{\"reply_timeout\":0,\"window\":0,\"one_way\":0,"
+        "\"reload\":0},\"otoroshictl_ping_seconds\":{\"bucket\":{\"0.001\":0,\"0.0025\":0,"
+        "\"0.005\":0,\"0.01\":0,\"0.025\":0,\"0.05\":0,\"0.1\":0,\"0.25\":0,\"0.5\":0,\"1\":0,"
+        "\"2.5\":0,\"5\":0,\"+Inf\":0},\"sum\":0.000000,\"count\":0}");
+    assert_int_equal(text.used, strlen(buffer));
+    assert_false(text.cut);
 }
 
 static void json_has_each_number_in_its_place(void **state)
@@ -91,32 +141,69 @@ static void json_has_each_number_in_its_place(void **state)
         .connections_connecting = 18,
         .connections_active = 19,
         .connections_draining = 20,
+        .connections_idle = 24,
+        .surplus_replies = 25,
     };
     counters.direction[DIRECTION_OUT].dropped[DROP_QUEUE_FULL] = 21;
     counters.direction[DIRECTION_OUT].dropped[DROP_SHUTDOWN] = 22;
     counters.direction[DIRECTION_IN].dropped[DROP_NOT_JSON] = 23;
-    char text[JSON_BYTES];
-    counters_write_json(&counters, text, sizeof text);
+    counters_add_ping(&counters.pings, 1000);
+    counters_add_ping(&counters.pings, 40 * 1000);
+    counters_add_ping(&counters.pings, 6 * 1000 * 1000);
+    char buffer[JSON_BYTES];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    counters_append_json(&text, &counters);
     assert_string_equal(
-        text,
-        "{\"received_total\":{\"out\":1,\"in\":4},\"datagrams_total\":{\"out\":2,\"in\":5},"
-        "\"bytes_total\":{\"out\":3,\"in\":6},"
-        "\"dropped_total\":{\"out\":{\"queue_full\":21,\"shutdown\":22},\"in\":{\"not_json\":23}},"
-        "\"receive_overflow_total\":14,\"queue_datagrams\":15,\"unanswered_datagrams\":16,"
-        "\"clients\":17,\"connections\":{\"connecting\":18,\"active\":19,\"draining\":20},"
-        "\"connects_total\":{\"ok\":7,\"failed\":8},\"renewals_total\":{\"reply_timeout\":9,"
-        "\"window\":10,\"one_way\":11,\"reload\":12},\"label_credits_total\":13}");
+        buffer,
+        "\"otoroshictl_received_total\":{\"out\":1,\"in\":4},"
+        "\"otoroshictl_datagrams_total\":{\"out\":2,\"in\":5},"
+        "\"otoroshictl_bytes_total\":{\"out\":3,\"in\":6},"
+        "\"otoroshictl_dropped_total\":{\"out\":{\"queue_full\":21,\"shutdown\":22},"
+        "\"in\":{\"not_json\":23}},"
+        "\"otoroshictl_receive_overflow_total\":14,\"otoroshictl_queue_datagrams\":15,"
+        "\"otoroshictl_unanswered_datagrams\":16,\"otoroshictl_surplus_replies_total\":25,"
+        "\"otoroshictl_label_credits_total\":13,\"otoroshictl_clients\":17,"
+        "\"otoroshictl_connections\":{\"connecting\":18,\"active\":19,\"idle\":24,"
+        "\"draining\":20},"
+        "\"otoroshictl_connects_total\":{\"ok\":7,\"failed\":8},"
+        "\"otoroshictl_renewals_total\":{\"reply_timeout\":9,\"window\":10,\"one_way\":11,"
+        "\"reload\":12},\"otoroshictl_ping_seconds\":{\"bucket\":{\"0.001\":1,\"0.0025\":1,"
+        "\"0.005\":1,\"0.01\":1,\"0.025\":1,\"0.05\":2,\"0.1\":2,\"0.25\":2,\"0.5\":2,\"1\":2,"
+        "\"2.5\":2,\"5\":2,\"+Inf\":3},\"sum\":6.041000,\"count\":3}");
 }
 
 static void json_of_the_largest_numbers_fits_into_4_kib(void **state)
 {
     (void)state;
     struct counters counters;
-    char text[JSON_BYTES];
+    char buffer[JSON_BYTES];
+    struct text text;
     memset(&counters, 0xFF, sizeof counters);
-    const size_t length = counters_write_json(&counters, text, sizeof text);
-    assert_true(length < sizeof text - 1);
-    assert_int_equal(text[length - 1], '}');
+    text_init(&text, buffer, sizeof buffer);
+    counters_append_json(&text, &counters);
+    assert_false(text.cut);
+    assert_int_equal(buffer[text.used - 1], '}');
+}
+
+/* Where a log message is cut (ops/log.h). */
+static void json_of_a_tunnel_that_had_everything_fits_a_log_line(void **state)
+{
+    (void)state;
+    enum { LOG_MESSAGE_BYTES = 2048 };
+    static const uint64_t many = 9999999;
+    struct counters counters;
+    for (size_t i = 0; i < sizeof counters / sizeof many; i++)
+        memcpy((char *)&counters + i * sizeof many, &many, sizeof many);
+    char buffer[JSON_BYTES];
+    struct text text;
+    text_init(&text, buffer, sizeof buffer);
+    for (int direction = 0; direction < DIRECTION_COUNT; direction++)
+        for (int i = 0; i < DROP_REASON_COUNT; i++)
+            if (!drop_reason_occurs((enum direction)direction, (enum drop_reason)i))
+                counters.direction[direction].dropped[i] = 0;
+    counters_append_json(&text, &counters);
+    assert_true(text.used + sizeof "Counters: {}" <= LOG_MESSAGE_BYTES);
 }
 
 static void json_is_cut_at_its_size(void **state)
@@ -124,14 +211,20 @@ static void json_is_cut_at_its_size(void **state)
     (void)state;
     const struct counters counters = {0};
     char whole[JSON_BYTES];
-    const size_t length = counters_write_json(&counters, whole, sizeof whole);
+    struct text text;
+    text_init(&text, whole, sizeof whole);
+    counters_append_json(&text, &counters);
+    const size_t length = text.used;
     for (size_t size = 1; size <= length; size++) {
-        char text[JSON_BYTES];
-        memset(text, '#', sizeof text);
-        assert_int_equal(counters_write_json(&counters, text, size), size - 1);
-        assert_memory_equal(text, whole, size - 1);
-        assert_int_equal(text[size - 1], '\0');
-        assert_int_equal(text[size], '#');
+        char buffer[JSON_BYTES];
+        memset(buffer, '#', sizeof buffer);
+        text_init(&text, buffer, size);
+        counters_append_json(&text, &counters);
+        assert_true(text.cut);
+        assert_int_equal(text.used, size - 1);
+        assert_memory_equal(buffer, whole, size - 1);
+        assert_int_equal(buffer[size - 1], '\0');
+        assert_int_equal(buffer[size], '#');
     }
 }
 
@@ -142,9 +235,13 @@ int main(void)
         cmocka_unit_test(labels_are_fit_for_a_metric_and_differ),
         cmocka_unit_test(renewal_causes_have_the_documented_labels),
         cmocka_unit_test(dropped_is_the_sum_over_the_reasons),
+        cmocka_unit_test(dropped_rows_are_those_of_their_direction),
+        cmocka_unit_test(idle_connections_are_open_too),
+        cmocka_unit_test(ping_counts_in_the_first_bucket_that_holds_it),
         cmocka_unit_test(json_of_a_new_tunnel_has_every_name),
         cmocka_unit_test(json_has_each_number_in_its_place),
         cmocka_unit_test(json_of_the_largest_numbers_fits_into_4_kib),
+        cmocka_unit_test(json_of_a_tunnel_that_had_everything_fits_a_log_line),
         cmocka_unit_test(json_is_cut_at_its_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
