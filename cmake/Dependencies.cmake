@@ -62,3 +62,16 @@ websockets_must(OTOROSHICTL_LWS_ENTRY_POINTS
        lws_rx_flow_control(wsi, 0);
        return ssl == NULL && lws_service_adjust_timeout(NULL, 1, 0) + lws_partial_buffered(wsi);
    }")
+
+# libmicrohttpd is loaded by its name (src/net/microhttpd.h), so only its header is used here.
+pkg_check_modules(MHD REQUIRED libmicrohttpd>=0.9.71)
+find_library(MHD_LIBRARY microhttpd HINTS ${MHD_LIBRARY_DIRS} ${MHD_LIBDIR} REQUIRED)
+execute_process(COMMAND "${CMAKE_OBJDUMP}" -p "${MHD_LIBRARY}" OUTPUT_VARIABLE mhd_headers
+                COMMAND_ERROR_IS_FATAL ANY)
+if(NOT mhd_headers MATCHES "SONAME +([^ \n]+)")
+  message(FATAL_ERROR "${MHD_LIBRARY} has no SONAME")
+endif()
+add_library(deps::microhttpd INTERFACE IMPORTED)
+target_include_directories(deps::microhttpd INTERFACE ${MHD_INCLUDE_DIRS})
+target_compile_definitions(deps::microhttpd INTERFACE MICROHTTPD_SONAME="${CMAKE_MATCH_1}")
+target_link_libraries(deps::microhttpd INTERFACE ${CMAKE_DL_LIBS})

@@ -19,7 +19,8 @@ fi
 # What a clone needs to be built.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config python3
-                libwebsockets-dev libssl-dev libcjson-dev libcmocka-dev)
+                libwebsockets-dev libssl-dev libcjson-dev libmicrohttpd-dev
+                libcmocka-dev)
 
 # step TITLE TEXT: one line of what is being done.
 step()

@@ -1,4 +1,4 @@
-/* Host names and HOST[:PORT], of values.h. */
+/* Host names, HOST[:PORT] and ADDRESS:PORT, of values.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,12 +83,12 @@ static bool check_no_url(const char *text, struct reason *why)
     return true;
 }
 
-static bool parse_port(uint16_t *port, const char *text, struct reason *why)
+static bool parse_port(uint16_t *port, const char *text, unsigned least, struct reason *why)
 {
     uint64_t number;
 
-    if (!value_number(&number, text, 1, UINT16_MAX))
-        return refuse(why, "the port is not a number from 1 to 65535");
+    if (!value_number(&number, text, least, UINT16_MAX))
+        return refuse(why, "the port is not a number from %u to 65535", least);
     *port = (uint16_t)number;
     return true;
 }
@@ -145,7 +145,7 @@ enum value_outcome value_gateway_host(struct gateway_host *out, const char *text
 
     if (!split_host(&parts, text, why))
         return VALUE_REFUSED;
-    if (parts.rest[0] == ':' && !parse_port(&port, parts.rest + 1, why))
+    if (parts.rest[0] == ':' && !parse_port(&port, parts.rest + 1, 1, why))
         return VALUE_REFUSED;
 
     out->port = port;
@@ -157,4 +157,28 @@ enum value_outcome value_gateway_host(struct gateway_host *out, const char *text
     free(out->name);
     memset(out, 0, sizeof(*out));
     return VALUE_NO_MEMORY;
+}
+
+static bool split_listen_address(struct host_parts *parts, const char *text, struct reason *why)
+{
+    if (strpbrk(text, "/@?#") != NULL)
+        return refuse(why, "write ADDRESS:PORT alone, for example 127.0.0.1:9100");
+    if (strchr(text, ':') == NULL)
+        return refuse(why, "the port is missing: write ADDRESS:PORT, for example 127.0.0.1:9100");
+    if (text[0] != '[')
+        return split_name(parts, text, why);
+    if (!split_brackets(parts, text, why))
+        return false;
+    return parts->rest[0] == ':' || refuse(why, "the port is missing: write [ADDRESS]:PORT");
+}
+
+enum value_outcome value_listen_address(struct listen_address *out, const char *text,
+                                        struct reason *why)
+{
+    struct host_parts parts = {.name = "", .rest = ""};
+
+    if (!split_listen_address(&parts, text, why) || !parse_port(&out->port, parts.rest + 1, 0, why))
+        return VALUE_REFUSED;
+    out->host = strndup(parts.name, parts.length);
+    return out->host != NULL ? VALUE_STORED : VALUE_NO_MEMORY;
 }

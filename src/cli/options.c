@@ -354,5 +354,6 @@ void tunnel_config_free(struct tunnel_config *config)
         free(config->hosts[i].text);
         free(config->hosts[i].name);
     }
+    free(config->metrics_listen.host);
     memset(config, 0, sizeof(*config));
 }

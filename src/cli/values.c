@@ -343,6 +343,13 @@ static enum value_outcome set_gateway_host(struct tunnel_config *config,
     return outcome;
 }
 
+static enum value_outcome set_listen_address(struct tunnel_config *config,
+                                             const struct option_row *row, const char *text,
+                                             struct reason *why)
+{
+    return value_listen_address(field_of(config, row), text, why);
+}
+
 typedef enum value_outcome value_setter(struct tunnel_config *config, const struct option_row *row,
                                         const char *text, struct reason *why);
 
@@ -356,6 +363,7 @@ static value_setter *const setters[] = {
     [VALUE_CLIENT_ID] = set_client_id,
     [VALUE_GATEWAY_HOST] = set_gateway_host,
     [VALUE_LOCAL_HOST] = set_local_host,
+    [VALUE_LISTEN] = set_listen_address,
     [VALUE_SERVER_NAME] = set_server_name,
     [VALUE_ACCESS_TYPE] = set_choice,
     [VALUE_CONNECTIONS] = set_choice,

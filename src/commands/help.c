@@ -47,12 +47,13 @@ int command_missing(void)
 
 int command_version(int argc, char **argv)
 {
-    char libraries[128];
+    struct library_versions versions;
 
     (void)argc;
     (void)argv;
-    loop_versions(libraries, sizeof(libraries));
-    printf("otoroshictl %s (%s)\n", OTOROSHICTL_VERSION, libraries);
+    loop_versions(&versions);
+    printf("otoroshictl %s (libwebsockets %s, OpenSSL %s)\n", OTOROSHICTL_VERSION,
+           versions.libwebsockets, versions.openssl);
     return printed();
 }
 

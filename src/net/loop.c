@@ -427,10 +427,12 @@ void loop_random(struct loop *loop, void *out, size_t size)
     memcpy(out, loop->random_pool + loop->random_left, size);
 }
 
-void loop_versions(char *text, size_t size)
+void loop_versions(struct library_versions *versions)
 {
     const char *library = lws_get_library_version();
     /* "4.1.6-" in Debian: the part behind the dash is a git revision, empty there. */
-    snprintf(text, size, "libwebsockets %.*s, OpenSSL %s", (int)strcspn(library, "-"), library,
+    snprintf(versions->libwebsockets, sizeof versions->libwebsockets, "%.*s",
+             (int)strcspn(library, "-"), library);
+    snprintf(versions->openssl, sizeof versions->openssl, "%s",
              OpenSSL_version(OPENSSL_VERSION_STRING));
 }

@@ -254,6 +254,20 @@ static void describe_remote(const struct tunnel_config *config, char *out, size_
         snprintf(out, size, "%s", host[0] != '\0' ? host : "(defined in otoroshi target)");
 }
 
+void udp_ports_facts(struct udp_ports *ports, struct tunnel_facts *facts)
+{
+    static const char *const modes[] = {
+        [CONNECTIONS_SHARED] = "shared",
+        [CONNECTIONS_POOL] = "pool",
+        [CONNECTIONS_PER_CLIENT] = "per-client",
+    };
+    read_counters(ports, &facts->counters);
+    udp_socket_name(ports->socket, facts->local, sizeof facts->local);
+    describe_remote(ports->config, facts->remote, sizeof facts->remote);
+    facts->gateway = ports->config->hosts[0].text;
+    facts->connections = modes[ports->config->connections];
+}
+
 static void announce(const struct udp_ports *ports)
 {
     char local[64];

@@ -19,6 +19,7 @@ enum value_type {
     VALUE_CLIENT_ID,    /* char *, no colon */
     VALUE_GATEWAY_HOST, /* struct gateway_host in hosts[] */
     VALUE_LOCAL_HOST,   /* char *, address or name to bind */
+    VALUE_LISTEN,       /* struct listen_address */
     VALUE_SERVER_NAME,  /* char *, address or name to verify */
     VALUE_ACCESS_TYPE,  /* enum access_type */
     VALUE_CONNECTIONS,  /* enum connections_mode */

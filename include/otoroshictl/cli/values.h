@@ -44,6 +44,11 @@ bool value_host_name(const char *name, size_t length, struct reason *why);
 enum value_outcome value_gateway_host(struct gateway_host *out, const char *text,
                                       struct reason *why);
 
+/* `ADDRESS:PORT`, `[IPV6]:PORT`, `NAME:PORT`; the port may be 0. The caller frees host when
+ * VALUE_STORED. */
+enum value_outcome value_listen_address(struct listen_address *out, const char *text,
+                                        struct reason *why);
+
 /* The words a value is chosen from, separated by spaces, or NULL where it is free. */
 const char *value_choices(enum value_type type);
 

@@ -34,8 +34,12 @@ int64_t loop_now_us(void);
 /* Uniformly distributed bytes from the kernel's generator, bought in bulk. */
 void loop_random(struct loop *loop, void *out, size_t size);
 
-/* "libwebsockets 4.1.6, OpenSSL 3.0.15": the versions in use, not those built with. */
-void loop_versions(char *text, size_t size);
+/* "4.1.6", "3.0.15": the versions in use, not those built with. */
+struct library_versions {
+    char libwebsockets[32];
+    char openssl[32];
+};
+void loop_versions(struct library_versions *versions);
 
 /* ---- timers: one-shot; owned by the caller, loop_timer_free() cancels ---- */
 struct loop_timer;

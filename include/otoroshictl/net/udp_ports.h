@@ -5,6 +5,7 @@
 #include "otoroshictl/net/loop.h"
 #include "otoroshictl/net/start_failure.h"
 #include "otoroshictl/ops/log.h"
+#include "otoroshictl/ops/metrics.h"
 #include "otoroshictl/tunnel/config.h"
 
 struct udp_ports;
@@ -17,6 +18,8 @@ unsigned udp_ports_descriptors(const struct tunnel_config *config);
  * NULL with the reason in *failure. */
 struct udp_ports *udp_ports_start(struct loop *loop, const struct tunnel_config *config,
                                   const struct log *log, struct start_failure *failure);
+/* What the tunnel has to tell at this moment, for a status_server_source. */
+void udp_ports_facts(struct udp_ports *ports, struct tunnel_facts *facts);
 void udp_ports_free(struct udp_ports *ports);
 
 #endif

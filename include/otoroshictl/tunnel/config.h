@@ -39,6 +39,12 @@ struct gateway_host {
     uint16_t port; /* the default filled in: 443 with TLS, else 80 */
 };
 
+/* ADDR:PORT to listen on. */
+struct listen_address {
+    char *host;    /* without brackets; NULL: not asked for */
+    uint16_t port; /* 0: the kernel chooses */
+};
+
 struct tunnel_config {
     struct gateway_host hosts[GATEWAY_HOSTS_MAX];
     size_t host_count;
@@ -77,6 +83,8 @@ struct tunnel_config {
     int64_t reply_timeout_us;
     uint32_t queue_size; /* datagrams */
     int64_t queue_age_us;
+
+    struct listen_address metrics_listen;
 
     enum verbosity verbosity;
 };

@@ -319,6 +319,68 @@ static void bad_gateway_host_is_refused_with_what_to_write(void **state)
     }
 }
 
+static void listen_address_is_split_into_host_and_port(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *host;
+        uint16_t port;
+    } good[] = {{"127.0.0.1:9100", "127.0.0.1", 9100},
+                {"127.0.0.1:0", "127.0.0.1", 0},
+                {"0.0.0.0:65535", "0.0.0.0", 65535},
+                {"[::1]:9100", "::1", 9100},
+                {"[::]:1", "::", 1},
+                {"localhost:9100", "localhost", 9100}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        struct listen_address address;
+        struct reason why;
+
+        assert_int_equal(value_listen_address(&address, good[i].text, &why), VALUE_STORED);
+        assert_string_equal(address.host, good[i].host);
+        assert_int_equal(address.port, good[i].port);
+        free(address.host);
+    }
+}
+
+static void bad_listen_address_is_refused_with_what_to_write(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *why;
+    } bad[] = {{"", "port is missing"},
+               {"9100", "port is missing"},
+               {"127.0.0.1", "port is missing"},
+               {"[::1]", "port is missing"},
+               {":9100", "host name is missing"},
+               {"127.0.0.1:", "0 to 65535"},
+               {"127.0.0.1:x", "0 to 65535"},
+               {"127.0.0.1:+1", "0 to 65535"},
+               {"127.0.0.1:65536", "0 to 65535"},
+               {"127.0.0.1:9100 ", "0 to 65535"},
+               {"::1:9100", "brackets"},
+               {"[::1", "']' is missing"},
+               {"[::1]9100", "':PORT'"},
+               {"[::1]:", "0 to 65535"},
+               {"[127.0.0.1]:9100", "IPv6"},
+               {"10.0.0.256:9100", "IPv4"},
+               {"a b:9100", "' '"},
+               {"*:9100", "'*'"},
+               {"http://127.0.0.1:9100", "ADDRESS:PORT"},
+               {"127.0.0.1:9100/metrics", "ADDRESS:PORT"},
+               {"user@localhost:9100", "ADDRESS:PORT"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct listen_address address;
+        struct reason why;
+
+        assert_int_equal(value_listen_address(&address, bad[i].text, &why), VALUE_REFUSED);
+        assert_non_null(strstr(why.text, bad[i].why));
+    }
+}
+
 static const struct option_row *row_of(const char *name)
 {
     return option_by_name(TUNNEL_UDP, name, strlen(name));
@@ -346,6 +408,19 @@ static void local_host_is_stored_as_it_can_be_bound(void **state)
         assert_string_equal(config.local_host, good[i].stored);
         tunnel_config_free(&config);
     }
+}
+
+static void listen_address_of_the_option_is_stored(void **state)
+{
+    struct tunnel_config config = {.host_count = 0};
+    struct reason why;
+
+    (void)state;
+    assert_int_equal(value_store(&config, row_of("metrics-listen"), "[::1]:0", &why), VALUE_STORED);
+    assert_string_equal(config.metrics_listen.host, "::1");
+    assert_int_equal(config.metrics_listen.port, 0);
+    tunnel_config_free(&config);
+    assert_null(config.metrics_listen.host);
 }
 
 static void values_are_checked_as_their_option_asks(void **state)
@@ -454,6 +529,9 @@ int main(void)
         cmocka_unit_test(host_name_has_at_most_253_bytes),
         cmocka_unit_test(gateway_host_is_split_into_name_and_port),
         cmocka_unit_test(bad_gateway_host_is_refused_with_what_to_write),
+        cmocka_unit_test(listen_address_is_split_into_host_and_port),
+        cmocka_unit_test(bad_listen_address_is_refused_with_what_to_write),
+        cmocka_unit_test(listen_address_of_the_option_is_stored),
         cmocka_unit_test(local_host_is_stored_as_it_can_be_bound),
         cmocka_unit_test(values_are_checked_as_their_option_asks),
         cmocka_unit_test(keepalive_alone_may_be_zero),
