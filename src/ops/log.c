@@ -9,7 +9,7 @@
 #include "otoroshictl/ops/escape.h"
 
 enum {
-    MESSAGE_MAX_BYTES = 2048,
+    MESSAGE_MAX_BYTES = 3584,
     PREFIX_MAX_BYTES = 128,
     /* A pipe that polls as writable takes this much without blocking. A message of more than
      * a thousand escaped bytes, each of which takes four, is cut by it. */

@@ -43,7 +43,7 @@ void log_init(struct log *log, const struct log_settings *settings, const char *
 /* True where a line of `level` (never LOG_LEVEL_OFF) would be written. */
 bool log_enabled(const struct log *log, enum log_level level);
 
-/* A message longer than 2 KiB is cut. errno is kept. */
+/* A message longer than 3.5 KiB is cut. errno is kept. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void log_vwrite(const struct log *log, enum log_level level, const char *format, va_list arguments)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "otoroshictl/cli/option_table.h"
+#include "otoroshictl/cli/values.h"
 
 static char page[262144];
 
@@ -64,8 +65,8 @@ static void defaults_of_the_man_page_are_those_of_the_table(void **state)
         char *start;
         char *end;
 
-        /* The access types are a list of their own, with the default marked. */
-        if (row->defaults[TUNNEL_UDP] == NULL || row->type == VALUE_ACCESS_TYPE)
+        /* Choices are a list of their own, with the default marked. */
+        if (row->defaults[TUNNEL_UDP] == NULL || value_choices(row->type) != NULL)
             continue;
         snprintf(item, sizeof(item), "\n.It Fl Fl %s ", row->name);
         snprintf(text, sizeof(text), "\nDefault: %s", row->defaults[TUNNEL_UDP]);

@@ -138,16 +138,16 @@ static void long_message_is_cut_between_characters(void **state)
     memset(message, 'a', sizeof(message) - 1);
     message[4096] = '\0';
     log_write(&bench.log, LOG_LEVEL_INFO, "%s", message);
-    assert_int_equal(strlen(read_line()), prefix + 2048 + 1);
-    message[2048] = '\0';
+    assert_int_equal(strlen(read_line()), prefix + 3584 + 1);
+    message[3584] = '\0';
     log_write(&bench.log, LOG_LEVEL_INFO, "%s", message);
-    assert_int_equal(strlen(read_line()), prefix + 2048 + 1);
-    memcpy(message + 2046,
+    assert_int_equal(strlen(read_line()), prefix + 3584 + 1);
+    memcpy(message + 3582,
            "\xe2\x86\x92"
            "b",
            5);
     log_write(&bench.log, LOG_LEVEL_INFO, "%s", message);
-    assert_int_equal(strlen(read_line()), prefix + 2046 + 1);
+    assert_int_equal(strlen(read_line()), prefix + 3582 + 1);
     assert_null(strchr(bench.text, '\\'));
 }
 
