@@ -316,7 +316,7 @@ static enum value_outcome set_local_host(struct tunnel_config *config, const str
 static enum value_outcome set_choice(struct tunnel_config *config, const struct option_row *row,
                                      const char *text, struct reason *why)
 {
-    const struct choice_list *list = choice_list_of(row->type);
+    const struct choice_list *list = &choice_lists[row->type];
     int value;
 
     if (!find_choice(&value, list, text))
