@@ -39,15 +39,24 @@ struct fake_connection {
     enum fake_state state;
     size_t host;
     bool blocked; /* the peer does not read: reserve gives none */
-    bool refused; /* it has given none: the tunnel waits for on_writable */
+    bool stalls;  /* from the next flush on: some of what was committed is left */
+    bool refused; /* the tunnel waits for on_writable */
     size_t unflushed;
+    size_t sent; /* datagrams since it was opened */
+    size_t credits;
     size_t pings;
-    size_t sent; /* frames since it was opened */
 };
 
-/* A frame that was sent, or a reply that was delivered. */
+enum fake_frame_kind {
+    FAKE_DATAGRAM,
+    FAKE_CREDIT, /* a frame without payload */
+    FAKE_PING,
+};
+
+/* A frame or ping that was sent, or a reply that was delivered. */
 struct fake_record {
-    unsigned connection; /* of a frame */
+    enum fake_frame_kind kind; /* of a frame */
+    unsigned connection;       /* likewise */
     struct address client;
     size_t size;
     uint8_t payload[FAKE_PAYLOAD_KEPT]; /* its beginning */
@@ -72,7 +81,9 @@ struct fake {
     uint32_t random;
     bool refuse_open;
 
+    unsigned connections_max; /* indexes that the tunnel may use */
     struct fake_connection connections[FAKE_CONNECTIONS_MAX];
+    uint32_t incarnations[FAKE_CONNECTIONS_MAX]; /* how often each was opened */
     unsigned last_opened;
     size_t opens;
     size_t closes;
@@ -100,13 +111,14 @@ static inline bool fake_port_open(void *net, unsigned connection, size_t host)
 {
     struct fake *fake = net;
     assert_int_equal(fake->stopped, 0);
-    assert_true(connection < udp_tunnel_connections_max(&fake->config));
+    assert_true(connection < fake->connections_max);
     assert_int_equal(fake->connections[connection].state, FAKE_FREE);
     assert_true(host < fake->config.host_count);
     fake->opens++;
     if (fake->refuse_open)
         return false;
     fake->connections[connection] = (struct fake_connection){.state = FAKE_OPENING, .host = host};
+    fake->incarnations[connection]++;
     fake->last_opened = connection;
     return true;
 }
@@ -118,6 +130,7 @@ static inline void fake_port_close(void *net, unsigned connection)
     assert_int_equal(fake->stopped, 0);
     assert_true(it->state == FAKE_OPENING || it->state == FAKE_OPEN);
     it->state = FAKE_CLOSING;
+    it->unflushed = 0; /* goes before the close frame */
     fake->closes++;
 }
 
@@ -163,25 +176,40 @@ static inline void fake_port_commit(void *net, unsigned connection, size_t size)
                      FRAME_OK);
     fake_record_fill(record, payload, payload_size);
     record->connection = connection;
+    record->kind = payload_size == 0 ? FAKE_CREDIT : FAKE_DATAGRAM;
     fake->reserved = 0;
     fake->connections[connection].unflushed++;
-    fake->connections[connection].sent++;
-}
-
-static inline bool fake_port_flush(void *net, unsigned connection)
-{
-    struct fake *fake = net;
-    assert_int_equal(fake->connections[connection].state, FAKE_OPEN);
-    fake->connections[connection].unflushed = 0;
-    fake->flushes++;
-    return true;
+    if (record->kind == FAKE_CREDIT)
+        fake->connections[connection].credits++;
+    else
+        fake->connections[connection].sent++;
 }
 
 static inline void fake_port_ping(void *net, unsigned connection)
 {
     struct fake *fake = net;
+    assert_int_equal(fake->config.connections, CONNECTIONS_PER_CLIENT);
     assert_int_equal(fake->connections[connection].state, FAKE_OPEN);
+    assert_int_equal(fake->reserved, 0);
+    struct fake_record *record = fake_records_add(&fake->frames);
+    *record = (struct fake_record){.kind = FAKE_PING, .connection = connection};
     fake->connections[connection].pings++;
+}
+
+static inline bool fake_port_flush(void *net, unsigned connection)
+{
+    struct fake *fake = net;
+    struct fake_connection *it = &fake->connections[connection];
+    assert_int_equal(it->state, FAKE_OPEN);
+    fake->flushes++;
+    if (it->stalls && it->unflushed > 0) {
+        it->stalls = false;
+        it->blocked = true;
+    }
+    it->unflushed = 0;
+    if (it->blocked)
+        it->refused = true;
+    return !it->blocked;
 }
 
 static inline uint8_t *fake_port_reply_reserve(void *net)
@@ -253,12 +281,34 @@ static inline size_t fake_reports(const struct fake *fake, enum report_level lev
     return count;
 }
 
-/* Frames that this client has had sent. */
+/* Datagrams that this client has had sent. */
 static inline size_t fake_frames_of(const struct fake *fake, uint16_t port)
 {
     size_t count = 0;
     for (size_t i = 0; i < fake->frames.count; i++)
-        count += fake->frames.rows[i].client.port == port ? 1 : 0;
+        count +=
+            fake->frames.rows[i].kind == FAKE_DATAGRAM && fake->frames.rows[i].client.port == port
+                ? 1
+                : 0;
+    return count;
+}
+
+/* The latest datagram of this client; one there must be. */
+static inline const struct fake_record *fake_last_of(const struct fake *fake, uint16_t port)
+{
+    for (size_t i = fake->frames.count; i > 0; i--)
+        if (fake->frames.rows[i - 1].kind == FAKE_DATAGRAM &&
+            fake->frames.rows[i - 1].client.port == port)
+            return &fake->frames.rows[i - 1];
+    fail_msg("nothing of client %u has been sent", port);
+    return NULL;
+}
+
+static inline size_t fake_in_state(const struct fake *fake, enum fake_state state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fake->connections_max; i++)
+        count += fake->connections[i].state == state ? 1 : 0;
     return count;
 }
 
@@ -300,7 +350,7 @@ static inline void fake_settle(struct fake *fake)
         udp_tunnel_before_sleep(fake->tunnel, fake->now_us);
     fake_deliver(fake);
     fake_check_sums(fake);
-    for (size_t i = 0; i < FAKE_CONNECTIONS_MAX; i++)
+    for (size_t i = 0; i < fake->connections_max; i++)
         assert_int_equal(fake->connections[i].unflushed, 0);
     assert_true(fake->stopped <= 1);
 }
@@ -408,6 +458,12 @@ static inline void fake_writable(struct fake *fake, unsigned connection)
     fake_settle(fake);
 }
 
+static inline void fake_pong(struct fake *fake, unsigned connection)
+{
+    udp_tunnel_on_pong(fake->tunnel, connection, fake->now_us);
+    fake_settle(fake);
+}
+
 static inline void fake_fire_timer(struct fake *fake)
 {
     fake->timer_us = INT64_MAX;
@@ -463,6 +519,8 @@ static inline struct fake *fake_new(const struct tunnel_config *config)
     fake->now_us = FAKE_START_US;
     fake->timer_us = INT64_MAX;
     fake->random = UINT32_MAX / 2;
+    fake->connections_max = udp_tunnel_connections_max(&fake->config);
+    assert_true(fake->connections_max <= FAKE_CONNECTIONS_MAX);
     fake->ports = (struct tunnel_ports){.net = fake,
                                         .open = fake_port_open,
                                         .close = fake_port_close,
