@@ -128,7 +128,7 @@ static void use_up_credit(struct pairing *pairing, const struct pairing_rules *r
         pairing->pushed = 0;
     }
     pairing->pushed++;
-    if (rules->only_full && pairing->pushed >= PAIRING_CREDITS_CLIENT)
+    if (rules->only_full && pairing->pushed >= PAIRING_PUSH_COUNT)
         pairing->more_credits = PAIRING_CREDITS_MAX - PAIRING_CREDITS_CLIENT;
 }
 

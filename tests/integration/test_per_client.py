@@ -12,6 +12,9 @@ from support.waiting import SLOWDOWN, let_age, wait_until
 
 NEVER = "1h"
 
+# Labels that a client's WebSocket has ahead, at least.
+CREDITS = 4
+
 
 def renewals(counters):
     return {cause: n for cause, n in counters["renewals_total"].items() if n}
@@ -219,7 +222,7 @@ def test_burst_is_pushed_whole(through_gateway, start_echo, size):
     (port,) = wait_until(service.ports, "the client at the remote")
     for start in range(0, 10 * size, size):
         wait_until(
-            lambda: gateway.counters()["labels_outstanding"] >= 6, "labels ahead of the burst"
+            lambda: gateway.counters()["labels_outstanding"] >= CREDITS, "labels ahead of the burst"
         )
         for payload in numbered(size, start):
             service.push(payload, port)
@@ -236,7 +239,7 @@ def test_empty_replies_are_delivered(through_gateway, start_echo, answers):
     # And the next one's labels are kept ahead as ever.
     other = tunnel.client()
     assert other.ask(b"question") == b"question"
-    assert gateway.counters()["labels_credit"] >= 2 * 6
+    assert gateway.counters()["labels_credit"] >= 2 * CREDITS
     assert drop_reasons(tunnel.counters(), "in") == {}
 
 

@@ -15,12 +15,16 @@
 #include "otoroshictl/tunnel/config.h"
 
 enum {
-    PAIRING_LABELS_MAX = 31,      /* out on one WebSocket: one below the gateway's stall */
-    PAIRING_WINDOW_SEVERAL = 8,   /* unanswered, where the gateway loses none by itself */
-    PAIRING_CREDITS_POOL = 1,     /* ahead: a doubled reply comes out while its client is there */
-    PAIRING_CREDITS_CLIENT = 6,   /* ahead: what a server may push at once, at first; */
-    PAIRING_CREDITS_MAX = 18,     /* and where it has pushed as many within */
-    PAIRING_PUSH_US = 250 * 1000, /* this time */
+    PAIRING_LABELS_MAX = 31,    /* out on one WebSocket: one below the gateway's stall */
+    PAIRING_WINDOW_SEVERAL = 8, /* unanswered, where the gateway loses none by itself */
+    PAIRING_CREDITS_POOL = 1,   /* ahead: a doubled reply comes out while its client is there */
+    /* Ahead, for what a server pushes: few, so that with four requests in flight no more labels are
+     * out than where the gateway loses no reply by itself; */
+    PAIRING_CREDITS_CLIENT = 4,
+    /* and where a server pushes this fast, what covers a round trip. */
+    PAIRING_CREDITS_MAX = 18,
+    PAIRING_PUSH_COUNT = 15,
+    PAIRING_PUSH_US = 250 * 1000,
     PAIRING_PING_LABELS_MAX = 16, /* a ping takes a label too: none is sent above */
     PAIRING_FULL_US = 250 * 1000, /* a full window without a reply for this long is unclean */
 };

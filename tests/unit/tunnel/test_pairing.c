@@ -536,7 +536,7 @@ static void credits_grow_where_a_server_pushes_and_shrink_where_labels_are_neede
         assert_int_equal(pairing_credits_due(&scene.pairing, &client), 1);
         send_credits(&scene);
     }
-    for (int i = 0; i < PAIRING_CREDITS_CLIENT; i++) { /* fast, and made good at once */
+    for (int i = 0; i < PAIRING_PUSH_COUNT; i++) { /* fast, and made good at once */
         send_credits(&scene);
         answered_at(&scene, 0, 1, NOW_US + 20000LL * MS + i * 10LL * MS);
     }
