@@ -792,7 +792,7 @@ static void lost_reply_does_not_cost_a_client_its_websocket(void **state)
     fake_free(fake);
 }
 
-static void six_credits_are_ahead_for_a_client(void **state)
+static void some_credits_are_ahead_for_a_client(void **state)
 {
     (void)state;
     struct fake *const fake = per_client_of(64);
@@ -1304,7 +1304,7 @@ int main(void)
         cmocka_unit_test(missing_replies_in_a_pool_misroute_nothing_and_are_not_warned_of),
         cmocka_unit_test(each_client_keeps_its_websocket_while_it_is_active),
         cmocka_unit_test(lost_reply_does_not_cost_a_client_its_websocket),
-        cmocka_unit_test(six_credits_are_ahead_for_a_client),
+        cmocka_unit_test(some_credits_are_ahead_for_a_client),
         cmocka_unit_test(pushed_datagram_is_delivered_and_its_credit_made_good),
         cmocka_unit_test(credits_wait_while_the_peer_does_not_read),
         cmocka_unit_test(upload_without_replies_moves_on_at_31),
