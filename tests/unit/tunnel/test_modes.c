@@ -468,6 +468,25 @@ static void shared_websocket_gets_neither_credits_nor_pings(void **state)
     fake_free(fake);
 }
 
+/* With the tunnel's own label ahead each reply has the label before its own, and whatever comes
+ * takes one, readable or not. */
+static void unreadable_message_misroutes_nothing_behind_the_own_label(void **state)
+{
+    (void)state;
+    struct fake *const fake = begun_as(CONNECTIONS_SHARED);
+    ask_and_answer(fake, A);
+    ask_and_answer(fake, B);
+    fake_advance(fake, 5 * SECOND);
+    assert_int_equal(fake->connections[0].credits, 1);
+    ask(fake, A);
+    fake_message(fake, 0, false, "junk", 4); /* with the own label */
+    ask(fake, B);
+    fake_answer(fake, 0, A, "to B"); /* with that of the question before */
+    assert_int_equal(replies_to(fake, A), 1);
+    assert_int_equal(replies_to(fake, B), 2);
+    fake_free(fake);
+}
+
 /* ---- pool ----------------------------------------------------------------------------------- */
 
 static struct fake *pool_of(uint32_t most)
@@ -714,6 +733,64 @@ static void tunnel_sleeps_while_a_replaced_websocket_has_the_last_slot(void **st
     ask(fake, B);
     fake_advance(fake, 4 * SECOND); /* holds the timer to it */
     assert_true(fake_in_state(fake, FAKE_OPEN) > 0);
+    fake_free(fake);
+}
+
+/* A WebSocket changes hands when somebody has something to send, not before. */
+static void client_with_nothing_to_send_is_given_no_websocket(void **state)
+{
+    (void)state;
+    struct fake *const fake = pool_of(2);
+    ask(fake, A);
+    const unsigned of_b = ask(fake, B);
+    fake_advance(fake, 5 * SECOND - 1);
+    fake_answer(fake, of_b, B, "answer");
+    fake_advance(fake, 2);
+    fake_answer(fake, of_b, B, "once more");
+    assert_int_equal(replies_to(fake, A), 0);
+    assert_int_equal(replies_to(fake, B), 2);
+    fake_free(fake);
+}
+
+/* Until there is a fresh one, those from before a reload are all there is. */
+static void reload_closes_nothing_before_a_fresh_websocket_is_open(void **state)
+{
+    (void)state;
+    struct fake *const fake = pool_of(64);
+    for (uint16_t port = A; port <= F; port++)
+        ask(fake, port);
+    for (uint16_t port = A; port <= F; port++)
+        fake_answer(fake, way_of(fake, port), port, "answer");
+    const size_t open = fake_in_state(fake, FAKE_OPEN);
+    udp_tunnel_renew(fake->tunnel, fake->now_us);
+    fake_settle(fake);
+    fake_lose(fake, fake->last_opened);
+    fake_send(fake, A, "question");
+    assert_int_equal(fake_in_state(fake, FAKE_OPEN), open);
+    fake_free(fake);
+}
+
+/* It is not forgotten because somebody takes one of them before the fresh ones are up. */
+static void reload_reaches_a_websocket_that_is_handed_out_meanwhile(void **state)
+{
+    (void)state;
+    struct fake *const fake = pool_of(64);
+    uint32_t incarnations[FAKE_CONNECTIONS_MAX];
+    const unsigned way = ask(fake, A);
+    ask_and_answer(fake, B);
+    memcpy(incarnations, fake->incarnations, sizeof incarnations);
+    udp_tunnel_renew(fake->tunnel, fake->now_us);
+    fake_settle(fake);
+    fake_send(fake, A, "question");
+    fake_answer(fake, way, A, "answer");
+    fake_answer(fake, way_of(fake, A), A, "answer");
+    for (int i = 0; i < 20; i++) {
+        let_settle(fake);
+        fake_advance(fake, 1 * SECOND);
+    }
+    for (unsigned i = 0; i < fake->connections_max; i++)
+        assert_false(fake->connections[i].state == FAKE_OPEN && incarnations[i] > 0 &&
+                     fake->incarnations[i] == incarnations[i]);
     fake_free(fake);
 }
 
@@ -1284,6 +1361,7 @@ int main(void)
         cmocka_unit_test(stop_sends_what_can_go_and_closes_every_websocket),
         cmocka_unit_test(stop_gives_up_connecting_for_those_who_wait),
         cmocka_unit_test(shared_websocket_gets_neither_credits_nor_pings),
+        cmocka_unit_test(unreadable_message_misroutes_nothing_behind_the_own_label),
         cmocka_unit_test(pool_keeps_a_spare_open),
         cmocka_unit_test(pool_has_no_spare_beyond_its_maximum),
         cmocka_unit_test(pool_opens_none_while_there_are_idle_ones),
@@ -1299,6 +1377,9 @@ int main(void)
         cmocka_unit_test(full_pooled_websocket_without_a_reply_is_replaced_after_250_ms),
         cmocka_unit_test(unclean_websocket_at_the_maximum_makes_room_for_its_successor),
         cmocka_unit_test(tunnel_sleeps_while_a_replaced_websocket_has_the_last_slot),
+        cmocka_unit_test(client_with_nothing_to_send_is_given_no_websocket),
+        cmocka_unit_test(reload_closes_nothing_before_a_fresh_websocket_is_open),
+        cmocka_unit_test(reload_reaches_a_websocket_that_is_handed_out_meanwhile),
         cmocka_unit_test(answered_pool_is_never_renewed),
         cmocka_unit_test(pool_gets_no_pings),
         cmocka_unit_test(missing_replies_in_a_pool_misroute_nothing_and_are_not_warned_of),
