@@ -43,6 +43,11 @@ bool carriers_separate(const struct carriers *carriers)
     return carriers->mode != CONNECTIONS_SHARED && !carriers->one_way;
 }
 
+bool carriers_hands_on(const struct carriers *carriers)
+{
+    return carriers->mode == CONNECTIONS_POOL && !carriers->one_way;
+}
+
 unsigned carriers_count(const struct carriers *carriers, enum connection_state state)
 {
     return carriers->lists[state].count;
@@ -124,7 +129,8 @@ void carriers_want_fresh(struct carriers *carriers, struct lane *lane, enum rene
 
 void carriers_want_no_more(struct carriers *carriers, struct lane *lane)
 {
-    if (lane != &carriers->common && !lane->renews)
+    bool keeps_its_own = lane->renews && !carriers_hands_on(carriers);
+    if (lane != &carriers->common && !keeps_its_own)
         wait_no_more(carriers, lane);
 }
 
@@ -175,6 +181,22 @@ static void hand_over(struct carriers *carriers, struct connection *connection, 
     wait_no_more(carriers, lane);
 }
 
+static bool fresh_is_idle(const struct carriers *carriers)
+{
+    return carriers_count(carriers, CONNECTION_IDLE) > carriers->stale_idle;
+}
+
+/* The longest idle one, from after a reload if there is such. NULL: none. */
+static struct connection *pick_idle(const struct carriers *carriers)
+{
+    struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
+    if (!fresh_is_idle(carriers))
+        return connection;
+    while (connection->stale)
+        connection = connection->next;
+    return connection;
+}
+
 struct connection *carriers_connection_of(struct carriers *carriers, struct lane *lane,
                                           int64_t now_us)
 {
@@ -182,7 +204,7 @@ struct connection *carriers_connection_of(struct carriers *carriers, struct lane
     if (connection != NULL && connection->state == CONNECTION_ACTIVE)
         return connection;
     if (connection == NULL) {
-        connection = carriers_first(carriers, CONNECTION_IDLE);
+        connection = pick_idle(carriers);
         /* Those that wait go first. */
         if (connection == NULL || carriers->waiting > 0)
             return NULL;
@@ -197,7 +219,7 @@ struct connection *carriers_serve(struct carriers *carriers, struct connection *
     struct lane *lane = carriers->first_waiting;
     /* The most recent: after a reload that is a fresh one; else all are alike to a lane that
      * waits. */
-    struct connection *connection = carriers->lists[CONNECTION_IDLE].first;
+    struct connection *connection = pick_idle(carriers);
     if (lane == NULL || connection == NULL)
         return NULL;
     *replaced = lane->connection;
@@ -212,16 +234,17 @@ enum { TURN = PAIRING_WINDOW_SEVERAL };
 
 bool carriers_must_yield(const struct carriers *carriers, const struct connection *connection)
 {
-    return carriers->mode == CONNECTIONS_POOL && !carriers->one_way && carriers->waiting > 0 &&
-           connection->turn >= TURN && carriers->no_more;
+    if (!carriers_hands_on(carriers))
+        return false;
+    if (connection->stale && fresh_is_idle(carriers))
+        return true;
+    return carriers->waiting > 0 && connection->turn >= TURN && carriers->no_more;
 }
 
 void carriers_yield(struct carriers *carriers, struct connection *connection)
 {
     struct lane *lane = connection->lane;
     lane->connection = NULL;
-    if (lane->renews && lane->cause == RENEWAL_RELOAD)
-        connection->stale = true;
     wait_no_more(carriers, lane); /* at the end of the line */
     carriers_want(carriers, lane);
 }
@@ -229,8 +252,8 @@ void carriers_yield(struct carriers *carriers, struct connection *connection)
 void carriers_settle(struct carriers *carriers, struct connection *connection, int64_t now_us)
 {
     const struct lane *lane = connection->lane;
-    if (carriers->mode != CONNECTIONS_POOL || carriers->one_way ||
-        connection->state != CONNECTION_ACTIVE || connection->pairing.unanswered > 0)
+    if (!carriers_hands_on(carriers) || connection->state != CONNECTION_ACTIVE ||
+        connection->pairing.unanswered > 0)
         return;
     if (lane != NULL && lane->connection == connection && lane->queued > 0)
         return;
@@ -317,10 +340,11 @@ struct connection *carriers_make_room(const struct carriers *carriers, int64_t n
     struct connection *draining = carriers_first(carriers, CONNECTION_DRAINING);
     if (carriers->stale_idle > 0 && closing == 0)
         return stale_idle(carriers);
-    if (carriers->waiting <= closing) /* room is on its way */
-        return NULL;
-    if (draining != NULL)
-        return now_us >= draining->since_us + CARRIERS_DRAIN_LEAST_US ? draining : NULL;
+    if (draining != NULL && carriers->waiting > closing &&
+        now_us >= draining->since_us + CARRIERS_DRAIN_LEAST_US)
+        return draining;
+    if (carriers->waiting <= closing + carriers_count(carriers, CONNECTION_DRAINING))
+        return NULL; /* room is on its way */
     struct connection *connection = unclean(carriers);
     /* In a pool each comes back once it is answered, unless nobody waits for that any more. */
     if (connection == NULL && carriers_separate(carriers) &&

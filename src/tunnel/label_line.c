@@ -34,7 +34,7 @@ enum label_meaning label_line_answered(struct label_line *line, const struct add
 {
     if (!line->kept)
         return LABEL_AS_WRITTEN;
-    if (line->count == 0 || !address_equal(label, &line->labels[line->first])) {
+    if (line->count == 0 || (label != NULL && !address_equal(label, &line->labels[line->first]))) {
         line->kept = false; /* this gateway does not pair by position */
         return LABEL_AS_WRITTEN;
     }

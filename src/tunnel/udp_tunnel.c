@@ -108,9 +108,13 @@ static void renew(struct udp_tunnel *tunnel, struct connection *connection,
                   enum renewal_cause cause, int64_t now_us)
 {
     struct lane *lane = connection->lane;
+    const struct carriers *carriers = &tunnel->carriers;
     tunnel->pump_wanted = true;
-    if (lane == NULL || lane->connection != connection) {
-        drain_connection(tunnel, connection, now_us); /* nobody sends on it any more */
+    /* Nobody sends on it any more, or needs another one now. */
+    if (lane == NULL || lane->connection != connection ||
+        (carriers_hands_on(carriers) && lane->queued == 0)) {
+        tunnel->counters.renewals[cause]++;
+        drain_connection(tunnel, connection, now_us);
         return;
     }
     if (lane->renews)
@@ -139,7 +143,7 @@ static void close_stale(struct udp_tunnel *tunnel, int64_t now_us)
     struct carriers *carriers = &tunnel->carriers;
     struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
     while (connection != NULL && carriers->stale_idle > 0 &&
-           carriers_open(carriers) > carriers->stale_idle) {
+           carriers_count(carriers, CONNECTION_IDLE) > carriers->stale_idle) {
         struct connection *next = connection->next;
         if (connection->stale) {
             tunnel->counters.renewals[RENEWAL_RELOAD]++;
@@ -230,7 +234,7 @@ static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
 }
 
 /* There is no connection left for one that is missing. */
-static void make_room(struct udp_tunnel *tunnel, int64_t now_us)
+static bool make_room(struct udp_tunnel *tunnel, int64_t now_us)
 {
     const struct carriers *carriers = &tunnel->carriers;
     struct connection *connection = carriers_make_room(carriers, now_us);
@@ -239,7 +243,7 @@ static void make_room(struct udp_tunnel *tunnel, int64_t now_us)
         now_us < draining->since_us + CARRIERS_DRAIN_LEAST_US)
         schedule(tunnel, draining->since_us + CARRIERS_DRAIN_LEAST_US);
     if (connection == NULL)
-        return;
+        return false;
     if (connection->state == CONNECTION_IDLE)
         tunnel->counters.renewals[RENEWAL_RELOAD]++;
     else if (connection->state == CONNECTION_ACTIVE && connection->lane->renews)
@@ -250,6 +254,7 @@ static void make_room(struct udp_tunnel *tunnel, int64_t now_us)
     } else {
         close_connection(tunnel, connection, now_us);
     }
+    return true;
 }
 
 static bool may_open_more(const struct udp_tunnel *tunnel)
@@ -272,7 +277,8 @@ static void open_missing(struct udp_tunnel *tunnel, int64_t now_us)
         if (paused)
             schedule(tunnel, tunnel->not_before_us);
         else if (carriers->no_more)
-            make_room(tunnel, now_us);
+            while (make_room(tunnel, now_us))
+                ;
         else
             open_connection(tunnel, now_us);
         if (carriers->no_more)
@@ -376,6 +382,16 @@ static void note_label(struct udp_tunnel *tunnel, struct connection *connection,
     }
 }
 
+/* A reload that came before the connection was a lane's. In a pool it goes once it is idle. */
+static void renew_stale(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
+{
+    if (!connection->stale || connection->state != CONNECTION_ACTIVE ||
+        carriers_hands_on(&tunnel->carriers))
+        return;
+    connection->stale = false;
+    renew(tunnel, connection, RENEWAL_RELOAD, now_us);
+}
+
 /* Sends one datagram if it may go now. */
 static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_t *payload,
                   size_t size, int64_t now_us)
@@ -388,6 +404,7 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
         tunnel->pump_wanted = true;
         return false;
     }
+    renew_stale(tunnel, connection, now_us);
     if (carriers_must_yield(carriers, connection)) {
         carriers_yield(carriers, connection);
         mark_ready(tunnel, connection);
@@ -515,9 +532,7 @@ static void serve_waiting(struct udp_tunnel *tunnel, int64_t now_us)
         }
         mark_ready(tunnel, connection);
         send_queued(tunnel, lane, now_us);
-        if (connection->stale && lane->connection == connection)
-            renew(tunnel, connection, RENEWAL_RELOAD, now_us);
-        connection->stale = false;
+        renew_stale(tunnel, connection, now_us);
     }
 }
 
@@ -525,11 +540,11 @@ static void pump(struct udp_tunnel *tunnel, int64_t now_us)
 {
     tunnel->pump_wanted = false;
     expire_queued(tunnel, now_us);
-    close_stale(tunnel, now_us);
     do {
         pump_ready(tunnel, now_us);
         serve_waiting(tunnel, now_us);
     } while (tunnel->ready_count > 0);
+    close_stale(tunnel, now_us);
     open_missing(tunnel, now_us);
 }
 
@@ -610,14 +625,16 @@ static struct client *recipient(struct udp_tunnel *tunnel, const struct connecti
     return connection->lane->client;
 }
 
-/* Which client a reply on a shared WebSocket is for, where that is not its label's. */
+/* Which client a reply on a shared WebSocket is for, where that is not its label's (NULL for one
+ * that cannot be read). */
 static void read_label(struct udp_tunnel *tunnel, struct connection *connection,
                        struct address *label, int64_t now_us)
 {
     struct address client;
     switch (label_line_answered(&tunnel->lines[connection->index], label, &client)) {
     case LABEL_BEFORE:
-        *label = client;
+        if (label != NULL)
+            *label = client;
         break;
     case LABEL_SURPLUS:
         reports_misrouting(&tunnel->reports, "There are more replies than requests", now_us);
@@ -653,6 +670,15 @@ static void stop_credits(struct udp_tunnel *tunnel)
     tunnel->lines = NULL;
 }
 
+/* It has used up a label all the same. */
+static void take_unreadable(struct udp_tunnel *tunnel, struct connection *connection,
+                            enum drop_reason reason, int64_t now_us)
+{
+    if (tunnel->lines != NULL)
+        read_label(tunnel, connection, NULL, now_us);
+    drop(tunnel, DIRECTION_IN, reason, now_us);
+}
+
 static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
                        const uint8_t *data, size_t size, int64_t now_us)
 {
@@ -661,7 +687,7 @@ static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
     uint8_t *payload = tunnel->ports->reply_reserve(tunnel->ports->net);
     enum frame_result result = frame_read(&label, payload, &payload_size, data, size);
     if (result != FRAME_OK) {
-        drop(tunnel, DIRECTION_IN, drop_reason_of_frame(result), now_us);
+        take_unreadable(tunnel, connection, drop_reason_of_frame(result), now_us);
         return;
     }
     if (payload_size == 0 && credit_returned(tunnel, connection, data, size)) {
@@ -693,7 +719,7 @@ void udp_tunnel_on_message(struct udp_tunnel *tunnel, unsigned index, bool text,
     tunnel->counters.direction[DIRECTION_IN].received++;
     connection->heard_us = now_us;
     if (text) {
-        drop(tunnel, DIRECTION_IN, DROP_TEXT_FRAME, now_us);
+        take_unreadable(tunnel, connection, DROP_TEXT_FRAME, now_us);
         return;
     }
     take_reply(tunnel, connection, data, size, now_us);
@@ -820,6 +846,7 @@ static bool held_up(const struct udp_tunnel *tunnel, const struct connection *co
     const struct lane *lane = connection->lane;
     return lane != NULL && lane->connection == connection && lane->queued > 0 &&
            now_us >= lane->first->received_us + PAIRING_FULL_US &&
+           now_us >= connection->since_us + PAIRING_FULL_US &&
            pairing_judge(&connection->pairing, &lane->client->share, &tunnel->rules) ==
                PAIRING_WAIT;
 }
@@ -999,9 +1026,10 @@ static void renew_all(struct udp_tunnel *tunnel, int64_t now_us)
 {
     for (unsigned i = 0; i < tunnel->carriers.max; i++) {
         struct connection *connection = &tunnel->carriers.connections[i];
-        if (connection->state == CONNECTION_ACTIVE)
+        bool active = connection->state == CONNECTION_ACTIVE;
+        if (active && !carriers_hands_on(&tunnel->carriers))
             renew(tunnel, connection, RENEWAL_RELOAD, now_us);
-        if (connection->state == CONNECTION_OPENING)
+        else if (active || connection->state == CONNECTION_OPENING)
             connection->stale = true;
         if (connection->state == CONNECTION_IDLE && !connection->stale) {
             connection->stale = true;

@@ -39,7 +39,7 @@ struct connection {
     struct pairing pairing;
     size_t host;
     uint32_t turn; /* datagrams since it was handed to its lane */
-    bool stale;    /* open since before a reload: not for another lane */
+    bool stale;    /* from before a reload: for a lane only where there is no other */
     bool ready;    /* in the mediator's list of those that something has happened to */
     int64_t since_us;
     int64_t several_us; /* when a second client first sent on it; 0: never */
@@ -85,6 +85,8 @@ void carriers_free(struct carriers *carriers);
 
 /* True where every client has a lane, and a connection at a time, of its own. */
 bool carriers_separate(const struct carriers *carriers);
+/* True in a pool, where connections go from lane to lane. */
+bool carriers_hands_on(const struct carriers *carriers);
 unsigned carriers_count(const struct carriers *carriers, enum connection_state state);
 /* Connections that could carry something now. */
 unsigned carriers_open(const struct carriers *carriers);
@@ -104,10 +106,12 @@ struct connection *carriers_connection_of(struct carriers *carriers, struct lane
 void carriers_want(struct carriers *carriers, struct lane *lane);
 /* Its connection is to be replaced, the fresh one first. */
 void carriers_want_fresh(struct carriers *carriers, struct lane *lane, enum renewal_cause cause);
-/* It has nothing to send any more. No effect where it is to get a fresh one, or shared by all. */
+/* It has nothing to send any more. No effect on a lane that is shared by all, or that is to get a
+ * fresh one of its own. */
 void carriers_want_no_more(struct carriers *carriers, struct lane *lane);
-/* Others wait, no connection can be opened, and this one has been the lane's long enough: the lane
- * waits, too, and its connection is handed on once all is answered. */
+/* Pool: others wait, no connection can be opened, and this one has been the lane's long enough; or
+ * it is from before a reload, and a fresh one is idle. Then the lane waits, too, and its connection
+ * is handed on once all is answered. */
 bool carriers_must_yield(const struct carriers *carriers, const struct connection *connection);
 void carriers_yield(struct carriers *carriers, struct connection *connection);
 

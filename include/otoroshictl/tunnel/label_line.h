@@ -39,6 +39,7 @@ void label_line_begin(struct label_line *line);
 /* A datagram of this client was sent. */
 void label_line_sent(struct label_line *line, const struct address *client);
 /* A reply came. *client is set for LABEL_BEFORE. */
+/* For a message whose label cannot be read, `label` is NULL. */
 enum label_meaning label_line_answered(struct label_line *line, const struct address *label,
                                        struct address *client);
 
