@@ -17,6 +17,7 @@ bool carriers_init(struct carriers *carriers, const struct tunnel_config *config
         .mode = config->connections,
         .one_way = config->one_way,
         .window = config->window,
+        .reply_timeout_us = config->reply_timeout_us,
         .max = carriers_max(config),
         .ahead = 1,
     };
@@ -92,6 +93,15 @@ static void link_connection(struct carriers *carriers, struct connection *connec
         carriers->stale_idle++;
 }
 
+static void set_renews(struct carriers *carriers, struct lane *lane, bool renews)
+{
+    if (lane->renews && !renews)
+        carriers->renewing--;
+    if (!lane->renews && renews)
+        carriers->renewing++;
+    lane->renews = renews;
+}
+
 static void wait_no_more(struct carriers *carriers, struct lane *lane)
 {
     if (!lane->waits)
@@ -101,7 +111,7 @@ static void wait_no_more(struct carriers *carriers, struct lane *lane)
     *(lane->next_waiting != NULL ? &lane->next_waiting->previous_waiting
                                  : &carriers->last_waiting) = lane->previous_waiting;
     lane->waits = false;
-    lane->renews = false;
+    set_renews(carriers, lane, false);
     carriers->waiting--;
 }
 
@@ -123,7 +133,7 @@ void carriers_want_fresh(struct carriers *carriers, struct lane *lane, enum rene
     if (lane->renews)
         return;
     carriers_want(carriers, lane);
-    lane->renews = true;
+    set_renews(carriers, lane, true);
     lane->cause = cause;
 }
 
@@ -161,7 +171,7 @@ void carriers_set_state(struct carriers *carriers, struct connection *connection
     connection->since_us = now_us;
     if (lane != NULL && lane->connection == connection && !keeps_lane) {
         lane->connection = NULL;
-        lane->renews = false; /* there is nothing to be replaced any more */
+        set_renews(carriers, lane, false); /* there is nothing to be replaced any more */
         if (lane->queued == 0)
             carriers_want_no_more(carriers, lane);
     }
@@ -186,15 +196,35 @@ static bool fresh_is_idle(const struct carriers *carriers)
     return carriers_count(carriers, CONNECTION_IDLE) > carriers->stale_idle;
 }
 
-/* The longest idle one, from after a reload if there is such. NULL: none. */
-static struct connection *pick_idle(const struct carriers *carriers)
+static int64_t rested_at(const struct carriers *carriers, const struct connection *connection,
+                         const struct lane *lane)
 {
+    bool others = connection->lane != NULL && connection->lane != lane;
+    return carriers_hands_on(carriers) && others ? connection->since_us + CARRIERS_REST_US : 0;
+}
+
+/* The longest idle one that has rested, from after a reload if there is such. NULL: none. */
+static struct connection *pick_idle(const struct carriers *carriers, const struct lane *lane,
+                                    int64_t now_us)
+{
+    bool any = !fresh_is_idle(carriers);
     struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
-    if (!fresh_is_idle(carriers))
-        return connection;
-    while (connection->stale)
+    while (connection != NULL &&
+           ((connection->stale && !any) || now_us < rested_at(carriers, connection, lane)))
         connection = connection->next;
     return connection;
+}
+
+int64_t carriers_rested_at(const struct carriers *carriers)
+{
+    const struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
+    return connection == NULL ? INT64_MAX : rested_at(carriers, connection, NULL);
+}
+
+void carriers_rest_again(struct carriers *carriers, struct connection *connection, int64_t now_us)
+{
+    if (connection->state == CONNECTION_IDLE)
+        carriers_set_state(carriers, connection, CONNECTION_IDLE, now_us);
 }
 
 struct connection *carriers_connection_of(struct carriers *carriers, struct lane *lane,
@@ -204,7 +234,7 @@ struct connection *carriers_connection_of(struct carriers *carriers, struct lane
     if (connection != NULL && connection->state == CONNECTION_ACTIVE)
         return connection;
     if (connection == NULL) {
-        connection = pick_idle(carriers);
+        connection = pick_idle(carriers, lane, now_us);
         /* Those that wait go first. */
         if (connection == NULL || carriers->waiting > 0)
             return NULL;
@@ -217,10 +247,8 @@ struct connection *carriers_serve(struct carriers *carriers, struct connection *
                                   int64_t now_us)
 {
     struct lane *lane = carriers->first_waiting;
-    /* The most recent: after a reload that is a fresh one; else all are alike to a lane that
-     * waits. */
-    struct connection *connection = pick_idle(carriers);
-    if (lane == NULL || connection == NULL)
+    struct connection *connection = lane == NULL ? NULL : pick_idle(carriers, lane, now_us);
+    if (connection == NULL)
         return NULL;
     *replaced = lane->connection;
     hand_over(carriers, connection, lane, now_us);
@@ -301,29 +329,46 @@ unsigned carriers_missing(const struct carriers *carriers)
 /* The unclean connection of a lane that waits for a fresh one. */
 static struct connection *unclean(const struct carriers *carriers)
 {
-    for (const struct lane *lane = carriers->first_waiting; lane != NULL; lane = lane->next_waiting)
-        if (lane->renews && lane->connection != NULL)
-            return lane->connection;
-    return NULL;
+    const struct lane *lane = carriers->renewing > 0 ? carriers->first_waiting : NULL;
+    while (lane != NULL && (!lane->renews || lane->connection == NULL))
+        lane = lane->next_waiting;
+    return lane == NULL ? NULL : lane->connection;
 }
 
-static bool quiet(const struct carriers *carriers, const struct connection *connection)
+/* It has nothing to send, and waits for nothing, or for what will not come any more. */
+static bool quiet(const struct carriers *carriers, const struct connection *connection,
+                  int64_t now_us)
 {
-    return connection->lane != NULL && connection->lane->queued == 0 &&
-           (connection->pairing.unanswered == 0 || carriers->stopping);
+    if (connection->lane == NULL || connection->lane->connection != connection)
+        return carriers->stopping;
+    bool given_up = now_us >= connection->lane->client->last_seen_us + carriers->reply_timeout_us;
+    return connection->lane->queued == 0 &&
+           (connection->pairing.unanswered == 0 || given_up || carriers->stopping);
+}
+
+static int64_t last_seen_us(const struct connection *connection)
+{
+    return connection->lane == NULL ? 0 : connection->lane->client->last_seen_us;
 }
 
 /* The connection of the client that has been quiet longest and has nothing unanswered. */
-static struct connection *quietest(const struct carriers *carriers)
+static struct connection *quietest(const struct carriers *carriers, int64_t now_us)
 {
     struct connection *found = NULL;
     struct connection *connection = carriers_first(carriers, CONNECTION_ACTIVE);
     for (; connection != NULL; connection = connection->next)
-        if (quiet(carriers, connection) &&
-            (found == NULL ||
-             connection->lane->client->last_seen_us < found->lane->client->last_seen_us))
+        if (quiet(carriers, connection, now_us) &&
+            (found == NULL || last_seen_us(connection) < last_seen_us(found)))
             found = connection;
     return found;
+}
+
+void carriers_make_stale(struct carriers *carriers, struct connection *connection)
+{
+    if (connection->state != CONNECTION_IDLE || connection->stale)
+        return;
+    connection->stale = true;
+    carriers->stale_idle++;
 }
 
 static struct connection *stale_idle(const struct carriers *carriers)
@@ -349,7 +394,7 @@ struct connection *carriers_make_room(const struct carriers *carriers, int64_t n
     /* In a pool each comes back once it is answered, unless nobody waits for that any more. */
     if (connection == NULL && carriers_separate(carriers) &&
         (carriers->mode == CONNECTIONS_PER_CLIENT || carriers->stopping))
-        connection = quietest(carriers);
+        connection = quietest(carriers, now_us);
     return connection;
 }
 
@@ -357,8 +402,10 @@ struct connection *carriers_superfluous(const struct carriers *carriers, int64_t
                                         int64_t now_us)
 {
     struct connection *longest = carriers_first(carriers, CONNECTION_IDLE);
+    /* What --one-way has had to keep ahead it need not keep for ever. */
+    unsigned kept = carriers->one_way ? 1 : spare(carriers);
     if (longest == NULL || now_us < longest->since_us + idle_us ||
-        carriers_count(carriers, CONNECTION_IDLE) <= spare(carriers))
+        carriers_count(carriers, CONNECTION_IDLE) <= kept)
         return NULL;
     return longest;
 }

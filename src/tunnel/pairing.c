@@ -225,9 +225,9 @@ static int64_t overdue_since(const struct pairing *pairing, const struct pairing
 enum pairing_state pairing_check(const struct pairing *pairing, const struct pairing_rules *rules,
                                  int64_t now_us)
 {
-    if (pairing->unanswered == 0 || rules->one_way)
+    if (pairing->unanswered == 0 || rules->one_way || rules->only_full)
         return PAIRING_CLEAN;
-    if (!rules->only_full && now_us >= overdue_since(pairing, rules) + rules->reply_timeout_us)
+    if (now_us >= overdue_since(pairing, rules) + rules->reply_timeout_us)
         return PAIRING_REPLY_OVERDUE;
     if (window_full(pairing, rules) && now_us >= pairing->progress_us + PAIRING_FULL_US)
         return PAIRING_STUCK;
@@ -236,10 +236,9 @@ enum pairing_state pairing_check(const struct pairing *pairing, const struct pai
 
 int64_t pairing_deadline(const struct pairing *pairing, const struct pairing_rules *rules)
 {
-    if (pairing->unanswered == 0 || rules->one_way)
+    if (pairing->unanswered == 0 || rules->one_way || rules->only_full)
         return INT64_MAX;
-    int64_t overdue =
-        rules->only_full ? INT64_MAX : overdue_since(pairing, rules) + rules->reply_timeout_us;
+    int64_t overdue = overdue_since(pairing, rules) + rules->reply_timeout_us;
     int64_t stuck =
         window_full(pairing, rules) ? pairing->progress_us + PAIRING_FULL_US : INT64_MAX;
     return overdue < stuck ? overdue : stuck;

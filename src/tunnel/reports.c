@@ -99,6 +99,17 @@ void reports_no_reply(struct reports *reports, int64_t now_us)
                      "answers (syslog, traps, statsd), use --one-way");
 }
 
+void reports_crowd(struct reports *reports, int64_t now_us)
+{
+    uint64_t held_back;
+    if (limited_report_due(&reports->crowd, now_us, &held_back))
+        reports_line(reports, REPORT_WARN,
+                     "More clients are active than --max-connections (%u): each takes over from "
+                     "the one that has been quiet longest, which comes from another source port "
+                     "afterwards",
+                     (unsigned)reports->config->max_connections);
+}
+
 void reports_overflow(struct reports *reports, uint64_t count, uint64_t total, int64_t now_us)
 {
     uint64_t held_back;
@@ -124,21 +135,42 @@ static void format_pause(int64_t pause_us, char *out, size_t size)
 
 bool reports_failing(const struct reports *reports, size_t host)
 {
-    return reports->failures[host].limit.unwritten > 0;
+    const struct host_report *report = &reports->hosts[host];
+    return report->failures[report->last].limit.unwritten > 0;
+}
+
+void reports_further_failure(struct reports *reports, size_t host)
+{
+    struct host_report *report = &reports->hosts[host];
+    report->failures[report->last].limit.unwritten++;
+}
+
+/* The one remembered with this text, or the next one to be forgotten, which gets it. */
+static struct failure_report *failure_of(struct host_report *report, const char *text)
+{
+    for (size_t i = 0; i < FAILURES_REMEMBERED; i++) {
+        if (strcmp(text, report->failures[i].text) == 0) {
+            report->last = i;
+            return &report->failures[i];
+        }
+    }
+    report->last = (report->last + 1) % FAILURES_REMEMBERED;
+    struct failure_report *failure = &report->failures[report->last];
+    *failure = (struct failure_report){0};
+    snprintf(failure->text, sizeof failure->text, "%s", text);
+    return failure;
 }
 
 void reports_failure(struct reports *reports, const struct connection_end *end, size_t host,
                      int64_t lifetime_us, int64_t pause_us, int64_t now_us)
 {
-    char cause[sizeof reports->failures[0].text];
+    char cause[sizeof reports->hosts[0].failures[0].text];
     uint64_t held_back;
-    struct failure_report *failure = &reports->failures[host];
     connection_end_describe(end, reports->config->hosts[host].text, reports->config->access_type,
                             cause, sizeof cause);
-    if (lifetime_us >= RECONNECT_LASTED_US || strcmp(cause, failure->text) != 0) {
-        memcpy(failure->text, cause, sizeof cause);
+    struct failure_report *failure = failure_of(&reports->hosts[host], cause);
+    if (lifetime_us >= RECONNECT_LASTED_US)
         failure->limit = (struct limited_report){0};
-    }
     if (!limited_report_due(&failure->limit, now_us, &held_back))
         return;
     char again[64] = "";

@@ -8,10 +8,18 @@
 #include "limited_report.h"
 #include "otoroshictl/tunnel/udp_tunnel.h"
 
-/* The last failure with one gateway host. */
+/* The last failures of different kinds with one gateway host: where causes take turns, each is
+ * told once, too. */
+enum { FAILURES_REMEMBERED = 4 };
+
 struct failure_report {
     struct limited_report limit;
     char text[480];
+};
+
+struct host_report {
+    size_t last; /* the one that was told or counted last */
+    struct failure_report failures[FAILURES_REMEMBERED];
 };
 
 /* Zero but for the first two before use. */
@@ -21,7 +29,8 @@ struct reports {
     struct limited_report drops[DIRECTION_COUNT][DROP_REASON_COUNT];
     struct limited_report unclean;
     struct limited_report overflow;
-    struct failure_report failures[GATEWAY_HOSTS_MAX];
+    struct limited_report crowd;
+    struct host_report hosts[GATEWAY_HOSTS_MAX];
 };
 
 void reports_line(const struct reports *reports, enum report_level level, const char *format, ...)
@@ -41,6 +50,9 @@ void reports_misrouting(struct reports *reports, const char *what, int64_t now_u
 /* Replies are missing, and none has ever come. */
 void reports_no_reply(struct reports *reports, int64_t now_us);
 
+/* More clients are active than may have a connection of their own. */
+void reports_crowd(struct reports *reports, int64_t now_us);
+
 /* The kernel dropped `count` datagrams, `total` in all. */
 void reports_overflow(struct reports *reports, uint64_t count, uint64_t total, int64_t now_us);
 
@@ -48,6 +60,8 @@ void reports_overflow(struct reports *reports, uint64_t count, uint64_t total, i
  * good for a while begins a new story; one that is closed at once each time does not. */
 void reports_failure(struct reports *reports, const struct connection_end *end, size_t host,
                      int64_t lifetime_us, int64_t pause_us, int64_t now_us);
+/* One more connection of this host failed with the last one told: it is counted only. */
+void reports_further_failure(struct reports *reports, size_t host);
 /* True while the same failure of this host goes on. */
 bool reports_failing(const struct reports *reports, size_t host);
 

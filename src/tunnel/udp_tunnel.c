@@ -99,6 +99,8 @@ static void drain_connection(struct udp_tunnel *tunnel, struct connection *conne
         close_connection(tunnel, connection, now_us);
         return;
     }
+    if (connection->state == CONNECTION_ACTIVE)
+        tunnel->ports->flush(tunnel->ports->net, connection->index);
     connection->drain_until_us = now_us + tunnel->rules.reply_timeout_us;
     carriers_set_state(&tunnel->carriers, connection, CONNECTION_DRAINING, now_us);
     schedule(tunnel, connection->drain_until_us);
@@ -146,7 +148,8 @@ static void close_stale(struct udp_tunnel *tunnel, int64_t now_us)
            carriers_count(carriers, CONNECTION_IDLE) > carriers->stale_idle) {
         struct connection *next = connection->next;
         if (connection->stale) {
-            tunnel->counters.renewals[RENEWAL_RELOAD]++;
+            if (connection->pairing.clients > 0)
+                tunnel->counters.renewals[RENEWAL_RELOAD]++;
             close_connection(tunnel, connection, now_us);
         }
         connection = next;
@@ -178,10 +181,9 @@ static void plan_attempt(struct udp_tunnel *tunnel, const struct connection_end 
 {
     int64_t lifetime_us = was->opened_us == 0 ? 0 : now_us - was->opened_us;
     bool paused = now_us < tunnel->not_before_us;
-    bool last = lifetime_us > 0 && carriers_open(&tunnel->carriers) == 0;
+    bool last = lifetime_us >= RECONNECT_LASTED_US && carriers_open(&tunnel->carriers) == 0;
     if (paused && !last) {
-        reports_failure(&tunnel->reports, end, was->host, 0, tunnel->not_before_us - now_us,
-                        now_us);
+        reports_further_failure(&tunnel->reports, was->host);
         return;
     }
     struct reconnect_event event = {
@@ -233,6 +235,15 @@ static void open_connection(struct udp_tunnel *tunnel, int64_t now_us)
         connection_failed(tunnel, connection, &no_resources, now_us);
 }
 
+/* A client's own connection makes room for another's, although it may not be done. */
+static void warn_crowd(struct udp_tunnel *tunnel, const struct connection *connection,
+                       int64_t now_us)
+{
+    enum { QUIET_US = 1000 * 1000 };
+    if (now_us < connection->lane->client->last_seen_us + QUIET_US)
+        reports_crowd(&tunnel->reports, now_us);
+}
+
 /* There is no connection left for one that is missing. */
 static bool make_room(struct udp_tunnel *tunnel, int64_t now_us)
 {
@@ -244,10 +255,13 @@ static bool make_room(struct udp_tunnel *tunnel, int64_t now_us)
         schedule(tunnel, draining->since_us + CARRIERS_DRAIN_LEAST_US);
     if (connection == NULL)
         return false;
-    if (connection->state == CONNECTION_IDLE)
+    if (connection->state == CONNECTION_IDLE && connection->pairing.clients > 0)
         tunnel->counters.renewals[RENEWAL_RELOAD]++;
-    else if (connection->state == CONNECTION_ACTIVE && connection->lane->renews)
+    else if (connection->state == CONNECTION_ACTIVE && connection->lane != NULL &&
+             connection->lane->renews)
         tunnel->counters.renewals[connection->lane->cause]++;
+    else if (connection->state == CONNECTION_ACTIVE && !tunnel->stopping)
+        warn_crowd(tunnel, connection, now_us);
     if (connection->state == CONNECTION_ACTIVE && connection->pairing.unanswered > 0) {
         drain_connection(tunnel, connection, now_us);
         schedule(tunnel, now_us + CARRIERS_DRAIN_LEAST_US);
@@ -270,7 +284,7 @@ static bool may_open_more(const struct udp_tunnel *tunnel)
 static void open_missing(struct udp_tunnel *tunnel, int64_t now_us)
 {
     struct carriers *carriers = &tunnel->carriers;
-    carriers->no_more = false;
+    carriers->no_more = tunnel->failing && carriers_missing(carriers) > 0;
     while (may_open_more(tunnel)) {
         bool paused = now_us < tunnel->not_before_us;
         carriers->no_more = paused || carriers_count(carriers, CONNECTION_FREE) == 0;
@@ -407,6 +421,7 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
     renew_stale(tunnel, connection, now_us);
     if (carriers_must_yield(carriers, connection)) {
         carriers_yield(carriers, connection);
+        schedule(tunnel, now_us + PAIRING_FULL_US);
         mark_ready(tunnel, connection);
         return false;
     }
@@ -421,7 +436,9 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
         note_label(tunnel, connection, client, now_us);
     tunnel->counters.direction[DIRECTION_OUT].passed_on++;
     tunnel->counters.direction[DIRECTION_OUT].bytes += size;
-    schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
+    int64_t deadline_us = pairing_deadline(&connection->pairing, &tunnel->rules);
+    if (deadline_us > now_us) /* else a renewal is under way */
+        schedule(tunnel, deadline_us);
     mark_ready(tunnel, connection);
     if (tunnel->rules.one_way && tunnel->rules.window != 0 &&
         connection->pairing.unanswered >= tunnel->rules.window)
@@ -433,9 +450,8 @@ static void unqueue(struct udp_tunnel *tunnel, struct lane *lane)
 {
     lane->first->client->queued--;
     send_queue_pop(tunnel->queue, lane);
-    if (lane->queued > 0)
-        return;
-    carriers_want_no_more(&tunnel->carriers, lane);
+    if (lane->queued == 0)
+        carriers_want_no_more(&tunnel->carriers, lane);
     if (lane->connection != NULL)
         mark_ready(tunnel, lane->connection);
 }
@@ -454,7 +470,8 @@ static void enqueue(struct udp_tunnel *tunnel, struct client *client,
         drop_oldest(tunnel, DROP_QUEUE_FULL, now_us);
     if (!send_queue_push(tunnel->queue, lane, client, datagram->payload, datagram->size, now_us)) {
         drop(tunnel, DIRECTION_OUT, DROP_NO_MEMORY, now_us);
-        carriers_want_no_more(&tunnel->carriers, lane);
+        if (lane->queued == 0)
+            carriers_want_no_more(&tunnel->carriers, lane);
         return;
     }
     client->queued++;
@@ -532,6 +549,8 @@ static void serve_waiting(struct udp_tunnel *tunnel, int64_t now_us)
         }
         mark_ready(tunnel, connection);
         send_queued(tunnel, lane, now_us);
+        if (tunnel->rules.only_full && lane->queued > 0)
+            schedule(tunnel, now_us + PAIRING_FULL_US);
         renew_stale(tunnel, connection, now_us);
     }
 }
@@ -544,6 +563,8 @@ static void pump(struct udp_tunnel *tunnel, int64_t now_us)
         pump_ready(tunnel, now_us);
         serve_waiting(tunnel, now_us);
     } while (tunnel->ready_count > 0);
+    if (tunnel->carriers.waiting > 0)
+        schedule(tunnel, carriers_rested_at(&tunnel->carriers));
     close_stale(tunnel, now_us);
     open_missing(tunnel, now_us);
 }
@@ -701,8 +722,10 @@ static void take_reply(struct udp_tunnel *tunnel, struct connection *connection,
     struct client *client = recipient(tunnel, connection, &label, now_us);
     bool surplus = pairing_answered(&connection->pairing, client == NULL ? NULL : &client->share,
                                     &tunnel->rules, now_us);
-    if (surplus && tunnel->carriers.mode == CONNECTIONS_POOL)
+    if (surplus && carriers_hands_on(&tunnel->carriers)) {
         tunnel->counters.surplus_replies++;
+        carriers_rest_again(&tunnel->carriers, connection, now_us);
+    }
     if (tunnel->rules.one_way || client == NULL) {
         drop(tunnel, DIRECTION_IN, tunnel->rules.one_way ? DROP_ONE_WAY : DROP_UNKNOWN_CLIENT,
              now_us);
@@ -778,7 +801,7 @@ static void connection_lost(struct udp_tunnel *tunnel, struct connection *connec
     if (tunnel->stopping)
         return;
     /* A spare one that the gateway, or something before it, has no patience with. */
-    if (was.state == CONNECTION_IDLE && others)
+    if (was.state == CONNECTION_IDLE && others && now_us - was.opened_us >= RECONNECT_LASTED_US)
         reports_line(&tunnel->reports, REPORT_DEBUG, "An idle WebSocket has ended");
     else
         plan_attempt(tunnel, end, &was, now_us);
@@ -851,22 +874,40 @@ static bool held_up(const struct udp_tunnel *tunnel, const struct connection *co
                PAIRING_WAIT;
 }
 
+/* Its client has made way for others, which wait for what may never be answered. */
+static bool held_back(const struct udp_tunnel *tunnel, const struct connection *connection,
+                      int64_t now_us)
+{
+    const struct lane *lane = connection->lane;
+    return carriers_hands_on(&tunnel->carriers) && tunnel->carriers.waiting > 0 &&
+           (lane == NULL || lane->connection != connection) &&
+           now_us >= connection->pairing.progress_us + PAIRING_FULL_US;
+}
+
+static enum pairing_state state_of(struct udp_tunnel *tunnel, const struct connection *connection,
+                                   int64_t now_us)
+{
+    if (!tunnel->rules.only_full)
+        return pairing_check(&connection->pairing, &tunnel->rules, now_us);
+    return held_up(tunnel, connection, now_us) ? PAIRING_STUCK : PAIRING_CLEAN;
+}
+
 static void check_clean(struct udp_tunnel *tunnel, struct connection *connection, int64_t now_us)
 {
-    enum pairing_state state = pairing_check(&connection->pairing, &tunnel->rules, now_us);
-    if (tunnel->rules.only_full) {
-        state = held_up(tunnel, connection, now_us) ? PAIRING_STUCK : PAIRING_CLEAN;
-        if (state == PAIRING_CLEAN && connection->lane != NULL && connection->lane->queued > 0)
+    const struct lane *lane = connection->lane;
+    enum pairing_state state = state_of(tunnel, connection, now_us);
+    if (held_back(tunnel, connection, now_us)) {
+        renew(tunnel, connection, RENEWAL_REPLY_TIMEOUT, now_us);
+    } else if (state != PAIRING_CLEAN) {
+        warn_unclean(tunnel, connection, now_us);
+        renew(tunnel, connection, state == PAIRING_STUCK ? RENEWAL_WINDOW : RENEWAL_REPLY_TIMEOUT,
+              now_us);
+    } else {
+        if (tunnel->rules.only_full && lane != NULL && lane->queued > 0)
             schedule(tunnel, now_us + PAIRING_FULL_US);
-    } else if (state == PAIRING_CLEAN) {
         schedule(tunnel, pairing_deadline(&connection->pairing, &tunnel->rules));
         begin_line(tunnel, connection, now_us);
     }
-    if (state == PAIRING_CLEAN)
-        return;
-    warn_unclean(tunnel, connection, now_us);
-    renew(tunnel, connection, state == PAIRING_STUCK ? RENEWAL_WINDOW : RENEWAL_REPLY_TIMEOUT,
-          now_us);
 }
 
 static void check_active(struct udp_tunnel *tunnel, int64_t now_us)
@@ -1031,10 +1072,7 @@ static void renew_all(struct udp_tunnel *tunnel, int64_t now_us)
             renew(tunnel, connection, RENEWAL_RELOAD, now_us);
         else if (active || connection->state == CONNECTION_OPENING)
             connection->stale = true;
-        if (connection->state == CONNECTION_IDLE && !connection->stale) {
-            connection->stale = true;
-            tunnel->carriers.stale_idle++;
-        }
+        carriers_make_stale(&tunnel->carriers, connection);
     }
 }
 
@@ -1057,7 +1095,7 @@ void udp_tunnel_counters(const struct udp_tunnel *tunnel, struct counters *out)
     out->connections_idle = carriers_count(carriers, CONNECTION_IDLE);
     out->connections_draining = carriers_count(carriers, CONNECTION_DRAINING);
     for (unsigned i = 0; i < carriers->max; i++)
-        if (carriers->connections[i].state != CONNECTION_CLOSING)
+        if (carriers->connections[i].state != CONNECTION_CLOSING && !carriers->one_way)
             out->unanswered_datagrams += carriers->connections[i].pairing.unanswered;
 }
 

@@ -18,6 +18,10 @@ enum {
     /* In shared mode, where one is enough: room for those that are replaced meanwhile. */
     CARRIERS_SHARED_MAX = 40,
     CARRIERS_OPENING_MAX = 16, /* at a time */
+    /* In a pool a connection rests for so long before it is handed on: a doubled reply that comes
+     * meanwhile comes while nothing is asked, and takes the credit ahead; later it would take the
+     * place of the next client's answer, and under load of all that follow. */
+    CARRIERS_REST_US = 5 * 1000,
     /* A replaced connection keeps its slot at least so long for late replies. */
     CARRIERS_DRAIN_LEAST_US = 250 * 1000,
 };
@@ -71,7 +75,9 @@ struct carriers {
     struct lane common;  /* the lane of all clients, where they share one */
     struct lane *first_waiting;
     struct lane *last_waiting;
-    unsigned waiting; /* lanes */
+    unsigned waiting;  /* lanes */
+    unsigned renewing; /* of these: to get a fresh one in place of another */
+    int64_t reply_timeout_us;
     struct connection_list lists[CONNECTION_STATE_COUNT];
     struct connection *connections; /* `max` of them */
 };
@@ -123,6 +129,14 @@ struct connection *carriers_serve(struct carriers *carriers, struct connection *
 /* Pool: an active connection on which all is answered and whose lane has nothing to send becomes
  * idle. */
 void carriers_settle(struct carriers *carriers, struct connection *connection, int64_t now_us);
+
+/* An idle connection is to be replaced by a fresh one; no effect on any other. */
+void carriers_make_stale(struct carriers *carriers, struct connection *connection);
+
+/* When an idle connection will have rested long enough to be handed on; INT64_MAX: none is idle. */
+int64_t carriers_rested_at(const struct carriers *carriers);
+/* A surplus reply came: an idle connection begins its rest anew. */
+void carriers_rest_again(struct carriers *carriers, struct connection *connection, int64_t now_us);
 
 /* How many connections are missing, whether or not there is room for them. */
 unsigned carriers_missing(const struct carriers *carriers);

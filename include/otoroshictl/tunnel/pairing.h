@@ -36,7 +36,7 @@ struct pairing_rules {
     uint32_t window;
     uint32_t credits; /* labels kept ahead of what is unanswered */
     bool one_way;     /* what is sent stays unanswered; a full WebSocket is used up */
-    bool only_full;   /* a reply that is overdue is no reason to renew */
+    bool only_full;   /* missing replies are no reason to renew; the mediator sees to the window */
     int64_t reply_timeout_us;
 };
 

@@ -58,9 +58,11 @@ static void have_idle(struct scene *scene, unsigned count)
 /* The client has it, with something unanswered. */
 static struct connection *busy(struct scene *scene, size_t client)
 {
+    /* So late that all have rested. */
     struct connection *connection =
-        carriers_connection_of(&scene->carriers, lane(scene, client), NOW_US);
+        carriers_connection_of(&scene->carriers, lane(scene, client), NOW_US + SECOND);
     assert_non_null(connection);
+    connection->pairing.progress_us = NOW_US;
     connection->pairing.unanswered = 1;
     return connection;
 }
@@ -148,7 +150,28 @@ static void connection_with_something_unanswered_or_queued_is_not_handed_on(void
     assert_null(carriers_connection_of(&scene.carriers, lane(&scene, 1), NOW_US));
     lane(&scene, 0)->queued = 0;
     carriers_settle(&scene.carriers, only, NOW_US);
-    assert_ptr_equal(carriers_connection_of(&scene.carriers, lane(&scene, 1), NOW_US), only);
+    assert_null(
+        carriers_connection_of(&scene.carriers, lane(&scene, 1), NOW_US + CARRIERS_REST_US - 1));
+    assert_int_equal(carriers_rested_at(&scene.carriers), NOW_US + CARRIERS_REST_US);
+    assert_ptr_equal(
+        carriers_connection_of(&scene.carriers, lane(&scene, 1), NOW_US + CARRIERS_REST_US), only);
+    carriers_free(&scene.carriers);
+}
+
+static void surplus_reply_begins_the_rest_anew(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_of(&scene, CONNECTIONS_POOL, 1);
+    have_idle(&scene, 1);
+    struct connection *const only = busy(&scene, 0);
+    only->pairing.unanswered = 0;
+    carriers_settle(&scene.carriers, only, NOW_US);
+    carriers_rest_again(&scene.carriers, only, NOW_US + 4 * MS);
+    assert_null(carriers_connection_of(&scene.carriers, lane(&scene, 1), NOW_US + 8 * MS));
+    /* Its own client need not wait. */
+    assert_ptr_equal(carriers_connection_of(&scene.carriers, lane(&scene, 0), NOW_US + 8 * MS),
+                     only);
     carriers_free(&scene.carriers);
 }
 
@@ -332,7 +355,7 @@ static void lane_yields_after_its_turn_where_others_wait_and_none_can_be_opened(
     only->pairing.unanswered = 0;
     carriers_settle(&scene.carriers, only, NOW_US);
     struct connection *replaced;
-    carriers_serve(&scene.carriers, &replaced, NOW_US);
+    carriers_serve(&scene.carriers, &replaced, NOW_US + CARRIERS_REST_US);
     assert_ptr_equal(only->lane, lane(&scene, 1));
     assert_true(lane(&scene, 0)->waits);
     carriers_free(&scene.carriers);
@@ -386,6 +409,8 @@ static void at_the_maximum_the_quietest_client_with_nothing_unanswered_makes_roo
     assert_ptr_equal(carriers_make_room(&scene.carriers, NOW_US), at(&scene, 2));
     lane(&scene, 2)->queued = 1;
     assert_ptr_equal(carriers_make_room(&scene.carriers, NOW_US), at(&scene, 1));
+    /* What has not been answered in the reply timeout is not waited for. */
+    assert_ptr_equal(carriers_make_room(&scene.carriers, NOW_US + 10LL * SECOND), at(&scene, 0));
     carriers_free(&scene.carriers);
 }
 
@@ -444,6 +469,7 @@ int main(void)
         cmocka_unit_test(client_keeps_its_connection_while_it_is_not_handed_on),
         cmocka_unit_test(longest_idle_is_handed_on_first),
         cmocka_unit_test(connection_with_something_unanswered_or_queued_is_not_handed_on),
+        cmocka_unit_test(surplus_reply_begins_the_rest_anew),
         cmocka_unit_test(clients_own_connection_is_never_handed_on),
         cmocka_unit_test(who_has_waited_longest_is_served_first),
         cmocka_unit_test(fresh_one_replaces_the_unclean_one),

@@ -572,8 +572,6 @@ static void overdue_reply_is_no_reason_to_leave_a_clients_own_websocket(void **s
     sent(&scene, 0, 3);
     assert_int_equal(check(&scene, NOW_US + 100LL * REPLY_TIMEOUT_US), PAIRING_CLEAN);
     assert_int_equal(pairing_deadline(&scene.pairing, &scene.rules), INT64_MAX);
-    sent(&scene, 0, 28);
-    assert_int_equal(check(&scene, NOW_US + PAIRING_FULL_US), PAIRING_STUCK);
 }
 
 static void one_way_is_used_up_at_its_window_whatever_comes_back(void **state)
