@@ -5,6 +5,12 @@ import os
 import signal
 
 from support.process import Process
+from support.waiting import wait_until
+
+
+def remote(service):
+    """The options that have the gateway forward to this service."""
+    return ("--remote", f"{service.host}:{service.port}")
 
 
 class DevGateway(Process):
@@ -34,6 +40,15 @@ class DevGateway(Process):
         since = self.mark()
         self.send_signal(signal.SIGUSR1)
         return json.loads(self.wait_for_log(r"^\{.*\}$", since=since)[0])
+
+    def wait_for_counters(self, condition, what):
+        """The first counters that satisfy `condition`."""
+
+        def look():
+            counters = self.counters()
+            return counters if condition(counters) else None
+
+        return wait_until(look, what)
 
     def finish(self):
         try:

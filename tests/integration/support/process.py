@@ -1,6 +1,7 @@
 """Child processes whose output is read as it comes and which never outlive the test."""
 
 import os
+import pathlib
 import pty
 import re
 import select
@@ -9,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from support.waiting import DEADLINE
+from support.waiting import DEADLINE, wait_until
 
 # exec'ed before the program: the kernel ends the child should pytest itself be killed.
 _DIES_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM", "--"]
@@ -117,6 +118,14 @@ class Process:
             self._child.kill()
         self._child.wait()
         self._reader.join(DEADLINE)
+
+    def descriptors(self):
+        """How many files and sockets the process has open."""
+        return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def wait_for_descriptors(self, count):
+        """Until no more than this many are open: what has just ended may take a moment to go."""
+        wait_until(lambda: self.descriptors() <= count, f"{count} descriptors, as before")
 
     def assert_no_sanitizer_report(self):
         found = _SANITIZER_REPORT.search(self.log)

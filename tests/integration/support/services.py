@@ -39,18 +39,21 @@ class Service(Process):
 
 
 class Dnsmasq(Service):
-    """A DNS server with a zone of its own and no upstream."""
+    """A DNS server with a zone of its own and no upstream; `records` are further names in it."""
 
     ZONE = "corp.test"
     HOST_COUNT = 8
     LONG_TEXT = ["%03d-" % number + "x" * 200 for number in range(12)]
 
-    def __init__(self, directory):
+    def __init__(self, directory, records=()):
         port = unused_port()
         hosts = [
             f"--host-record=host{n}.{self.ZONE},192.0.2.{n},2001:db8::{n}"
             for n in range(self.HOST_COUNT)
         ]
+        # In a file: thousands of them pass what a command line can hold.
+        more_hosts = directory / "hosts"
+        more_hosts.write_text("".join(f"{one.address} {one.name}\n" for one in records))
         super().__init__(
             "dnsmasq",
             [
@@ -59,6 +62,7 @@ class Dnsmasq(Service):
                 *(f"--port={port}", f"--listen-address={HOST}", "--bind-interfaces"),
                 *(f"--user={_user_name()}", f"--pid-file={directory}/dnsmasq.pid"),
                 *(f"--local=/{self.ZONE}/", "--edns-packet-max=4096"),
+                f"--addn-hosts={more_hosts}",
                 *(f"--txt-record=note.{self.ZONE},a note", *hosts),
                 f"--txt-record=long.{self.ZONE}," + ",".join(self.LONG_TEXT),
             ],
@@ -66,7 +70,9 @@ class Dnsmasq(Service):
         )
 
     def wait_ready(self):
+        # Read after the start; the questions must not come before.
         self.wait_for_log(r"started, version")
+        self.wait_for_log(r"read .*/hosts - \d+ (?:addresses|names)")
 
 
 class Rsyslog(Service):
@@ -79,7 +85,8 @@ class Rsyslog(Service):
         configuration.write_text(
             f'global(workDirectory="{directory}")\n'
             'module(load="imudp")\n'
-            f'input(type="imudp" address="{HOST}" port="{port}")\n'
+            # So large that nothing is lost between the gateway and here.
+            f'input(type="imudp" address="{HOST}" port="{port}" rcvbufSize="8m")\n'
             'template(name="text" type="string" string="%msg%\\n")\n'
             f'action(type="omfile" file="{self.file}" template="text")\n'
         )
@@ -104,18 +111,27 @@ class Snmpd(Service):
     """An SNMP agent that answers version 2c for the community `public`."""
 
     SYSTEM_NAME = "behind-the-gateway"
+    # Where Debian's net-snmp lets everybody play.
+    TABLES = "1.3.6.1.4.1.8072.9999.9999"
 
-    def __init__(self, directory):
+    def __init__(self, directory, tables=0, rows=0):
+        """With as many `tables` of as many `rows` below TABLES, no value twice."""
         port = unused_port()
         configuration = directory / "snmpd.conf"
         configuration.write_text(
             f"rocommunity public {HOST}\nsysName {self.SYSTEM_NAME}\nsysServices 72\n"
+            + "".join(
+                f'override {self.TABLES}.{table}.{row} octet_str "table {table}, row {row}"\n'
+                for table in range(1, tables + 1)
+                for row in range(1, rows + 1)
+            )
         )
         super().__init__(
             "snmpd",
             [
                 *("/usr/sbin/snmpd", "-f", "-Lo", "-C", "-c", configuration),
-                *("-p", directory / "snmpd.pid", "-I", "system_mib,sysORTable,snmp_mib"),
+                *("-p", directory / "snmpd.pid"),
+                *("-I", "system_mib,sysORTable,snmp_mib,override"),
                 f"udp:{HOST}:{port}",
             ],
             port,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import shlex
 import signal
 
@@ -148,14 +147,6 @@ class Tunnel(Process):
         client = UdpClient(host or self.host, self.port)
         self._clients.append(client)
         return client
-
-    def descriptors(self):
-        """How many files and sockets the process has open."""
-        return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
-
-    def wait_for_descriptors(self, count):
-        """Until no more than this many are open: what has just ended may take a moment to go."""
-        wait_until(lambda: self.descriptors() <= count, f"{count} descriptors, as before")
 
     def stop(self, number=signal.SIGTERM, seconds=STOP_DEADLINE):
         return super().stop(number, seconds)
