@@ -255,19 +255,19 @@ static bool make_room(struct udp_tunnel *tunnel, int64_t now_us)
         schedule(tunnel, draining->since_us + CARRIERS_DRAIN_LEAST_US);
     if (connection == NULL)
         return false;
+    const struct lane *lane = connection->lane;
+    bool renews = connection->state == CONNECTION_ACTIVE && lane != NULL && lane->renews;
     if (connection->state == CONNECTION_IDLE && connection->pairing.clients > 0)
         tunnel->counters.renewals[RENEWAL_RELOAD]++;
-    else if (connection->state == CONNECTION_ACTIVE && connection->lane != NULL &&
-             connection->lane->renews)
-        tunnel->counters.renewals[connection->lane->cause]++;
-    else if (connection->state == CONNECTION_ACTIVE && !tunnel->stopping)
-        warn_crowd(tunnel, connection, now_us);
-    if (connection->state == CONNECTION_ACTIVE && connection->pairing.unanswered > 0) {
+    if (renews) {
+        tunnel->counters.renewals[lane->cause]++;
         drain_connection(tunnel, connection, now_us);
         schedule(tunnel, now_us + CARRIERS_DRAIN_LEAST_US);
-    } else {
-        close_connection(tunnel, connection, now_us);
+        return true;
     }
+    if (connection->state == CONNECTION_ACTIVE && lane != NULL && !tunnel->stopping)
+        warn_crowd(tunnel, connection, now_us);
+    close_connection(tunnel, connection, now_us);
     return true;
 }
 
