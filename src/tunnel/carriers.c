@@ -200,7 +200,22 @@ static int64_t rested_at(const struct carriers *carriers, const struct connectio
                          const struct lane *lane)
 {
     bool others = connection->lane != NULL && connection->lane != lane;
-    return carriers_hands_on(carriers) && others ? connection->since_us + CARRIERS_REST_US : 0;
+    if (!carriers_hands_on(carriers) || !others)
+        return 0;
+    /* An answer that came sooner than others do may be the copy of another one: then its own is
+     * still to come. */
+    int64_t expected_us = connection->asked_us + carriers->round_trip_us * 3 / 2;
+    int64_t rested_us = connection->since_us + CARRIERS_REST_US;
+    return expected_us > rested_us ? expected_us : rested_us;
+}
+
+/* Rises fast and falls slowly: what is to be waited for is the slow answer. */
+static void learn_round_trip(struct carriers *carriers, int64_t sample_us)
+{
+    int64_t difference_us = sample_us - carriers->round_trip_us;
+    carriers->round_trip_us += difference_us > 0 ? difference_us / 4 : difference_us / 64;
+    if (carriers->round_trip_us > CARRIERS_ROUND_TRIP_MAX_US)
+        carriers->round_trip_us = CARRIERS_ROUND_TRIP_MAX_US;
 }
 
 /* The longest idle one that has rested, from after a reload if there is such. NULL: none. */
@@ -218,7 +233,13 @@ static struct connection *pick_idle(const struct carriers *carriers, const struc
 int64_t carriers_rested_at(const struct carriers *carriers)
 {
     const struct connection *connection = carriers_first(carriers, CONNECTION_IDLE);
-    return connection == NULL ? INT64_MAX : rested_at(carriers, connection, NULL);
+    int64_t first_us = INT64_MAX;
+    for (; connection != NULL; connection = connection->next) {
+        int64_t at_us = rested_at(carriers, connection, NULL);
+        if (at_us < first_us)
+            first_us = at_us;
+    }
+    return first_us;
 }
 
 void carriers_rest_again(struct carriers *carriers, struct connection *connection, int64_t now_us)
@@ -285,6 +306,8 @@ void carriers_settle(struct carriers *carriers, struct connection *connection, i
         return;
     if (lane != NULL && lane->connection == connection && lane->queued > 0)
         return;
+    if (connection->turn > 0)
+        learn_round_trip(carriers, now_us - connection->asked_us);
     carriers_set_state(carriers, connection, CONNECTION_IDLE, now_us);
 }
 

@@ -431,6 +431,7 @@ static bool offer(struct udp_tunnel *tunnel, struct client *client, const uint8_
     if (!write_frame(tunnel, connection, &client->prefix, payload, size))
         return false;
     connection->turn++;
+    connection->asked_us = now_us;
     pairing_sent(&connection->pairing, &client->share, &tunnel->rules, now_us);
     if (tunnel->lines != NULL)
         note_label(tunnel, connection, client, now_us);

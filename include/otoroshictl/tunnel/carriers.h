@@ -20,8 +20,10 @@ enum {
     CARRIERS_OPENING_MAX = 16, /* at a time */
     /* In a pool a connection rests for so long before it is handed on: a doubled reply that comes
      * meanwhile comes while nothing is asked, and takes the credit ahead; later it would take the
-     * place of the next client's answer, and under load of all that follow. */
+     * place of the next client's answer, and under load of all that follow. It rests longer where
+     * the answer came sooner than others do: one and a half round trips from the question. */
     CARRIERS_REST_US = 5 * 1000,
+    CARRIERS_ROUND_TRIP_MAX_US = 200 * 1000,
     /* A replaced connection keeps its slot at least so long for late replies. */
     CARRIERS_DRAIN_LEAST_US = 250 * 1000,
 };
@@ -46,6 +48,7 @@ struct connection {
     bool stale;    /* from before a reload: for a lane only where there is no other */
     bool ready;    /* in the mediator's list of those that something has happened to */
     int64_t since_us;
+    int64_t asked_us;   /* the last datagram */
     int64_t several_us; /* when a second client first sent on it; 0: never */
     int64_t opened_us;  /* 0: never */
     int64_t drain_until_us;
@@ -78,6 +81,7 @@ struct carriers {
     unsigned waiting;  /* lanes */
     unsigned renewing; /* of these: to get a fresh one in place of another */
     int64_t reply_timeout_us;
+    int64_t round_trip_us; /* of a pool: from the last question to the last answer, smoothed */
     struct connection_list lists[CONNECTION_STATE_COUNT];
     struct connection *connections; /* `max` of them */
 };
