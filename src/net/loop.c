@@ -302,7 +302,8 @@ static void limit_descriptors(const struct log *log, unsigned needed)
         wanted = limit.rlim_max;
     if (limit.rlim_cur > wanted || limit.rlim_cur < needed)
         limit.rlim_cur = wanted;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < needed)
         log_write(log, LOG_LEVEL_WARN,
                   "Up to %u descriptors may be needed, the limit is %llu; raise it (ulimit -n, "

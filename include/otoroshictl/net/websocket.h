@@ -63,7 +63,7 @@ void websocket_commit(struct websocket *websocket, size_t size);
  * peer does not read; that goes by itself later. */
 bool websocket_flush(struct websocket *websocket);
 
-/* Sends a ping without payload. No effect while the peer does not read. */
+/* Sends a ping without payload, behind what waits to be sent; none where that fills the buffer. */
 void websocket_ping(struct websocket *websocket);
 
 /* Sends a close frame with 1000 and waits for the answer, a second at most; messages that come
