@@ -22,6 +22,8 @@ enum {
     /* Holds the request head, which the library builds in its service buffer. */
     SERVICE_BUFFER_BYTES = 32 * 1024,
     HEADER_POOL_BYTES = 16 * 1024,
+    /* The same signal to stop twice within this time is one. */
+    ONE_WISH_US = 10 * 1000,
 };
 
 struct hook {
@@ -41,7 +43,8 @@ struct loop {
     int signal_fd;
     loop_signal_handler *signal_handler;
     void *signal_context;
-    bool stop_signalled;
+    int stop_signal; /* 0: none yet */
+    int64_t stop_signal_us;
     size_t random_left;
     uint8_t random_pool[RANDOM_POOL_BYTES];
     uint8_t *scratch;
@@ -243,9 +246,16 @@ static void signal_readable(void *context)
     while (read(loop->signal_fd, &info, sizeof info) == sizeof info) {
         int number = (int)info.ssi_signo;
         bool stop = number == SIGINT || number == SIGTERM;
-        if (stop && loop->stop_signalled)
+        /* timeout(1) signals the process, and then its group: that is one wish. */
+        if (stop && number == loop->stop_signal &&
+            loop_now_us() < loop->stop_signal_us + ONE_WISH_US)
+            continue;
+        if (stop && loop->stop_signal != 0)
             _exit(128 + number);
-        loop->stop_signalled = loop->stop_signalled || stop;
+        if (stop) {
+            loop->stop_signal = number;
+            loop->stop_signal_us = loop_now_us();
+        }
         loop->signal_handler(loop->signal_context, number);
     }
 }

@@ -95,8 +95,9 @@ void reports_no_reply(struct reports *reports, int64_t now_us)
     uint64_t held_back;
     if (limited_report_due(&reports->unclean, now_us, &held_back))
         reports_line(reports, REPORT_WARN,
-                     "No reply has come through the tunnel yet; if the remote service never "
-                     "answers (syslog, traps, statsd), use --one-way");
+                     "No reply has come through the tunnel yet; check --remote-host and "
+                     "--remote-port, or, if the remote service never answers (syslog, traps, "
+                     "statsd), use --one-way");
 }
 
 void reports_crowd(struct reports *reports, int64_t now_us)

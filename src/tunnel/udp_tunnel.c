@@ -148,8 +148,7 @@ static void close_stale(struct udp_tunnel *tunnel, int64_t now_us)
            carriers_count(carriers, CONNECTION_IDLE) > carriers->stale_idle) {
         struct connection *next = connection->next;
         if (connection->stale) {
-            if (connection->pairing.clients > 0)
-                tunnel->counters.renewals[RENEWAL_RELOAD]++;
+            tunnel->counters.renewals[RENEWAL_RELOAD]++;
             close_connection(tunnel, connection, now_us);
         }
         connection = next;
@@ -257,7 +256,7 @@ static bool make_room(struct udp_tunnel *tunnel, int64_t now_us)
         return false;
     const struct lane *lane = connection->lane;
     bool renews = connection->state == CONNECTION_ACTIVE && lane != NULL && lane->renews;
-    if (connection->state == CONNECTION_IDLE && connection->pairing.clients > 0)
+    if (connection->state == CONNECTION_IDLE)
         tunnel->counters.renewals[RENEWAL_RELOAD]++;
     if (renews) {
         tunnel->counters.renewals[lane->cause]++;

@@ -161,6 +161,16 @@ def test_second_signal_ends_at_once_with_its_own_status(start_tunnel, peer):
     assert tunnel.wait() in (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
+def test_same_signal_twice_in_a_moment_is_one(start_tunnel, peer):
+    """As timeout(1) sends it: to the process, then to its group."""
+    tunnel = start_tunnel(peer)
+    peer.accept()
+    tunnel.wait_connected()
+    for _ in range(2):
+        tunnel.send_signal(signal.SIGTERM)
+    assert tunnel.wait() == 0
+
+
 def test_local_port_is_free_after_a_stop(start_tunnel, closed_port):
     first = start_tunnel(closed_port)
     assert first.stop() == 0

@@ -71,8 +71,8 @@ typedef void loop_hook(void *context);
 int loop_add_hook(struct loop *loop, loop_hook *hook, void *context);
 
 /* One handler for SIGINT, SIGTERM, SIGHUP and SIGUSR1, which are blocked from here on: before the
- * first thread, after whatever may block at the start. A second SIGINT or SIGTERM exits at once
- * with 128 + its number. */
+ * first thread, after whatever may block at the start. A second SIGINT or SIGTERM, but for
+ * the same one within 10 ms, exits at once with 128 + its number. */
 typedef void loop_signal_handler(void *context, int signal_number);
 int loop_on_signal(struct loop *loop, loop_signal_handler *handler, void *context);
 
