@@ -364,7 +364,7 @@ static bool quiet(const struct carriers *carriers, const struct connection *conn
 {
     if (connection->lane == NULL || connection->lane->connection != connection)
         return carriers->stopping;
-    bool given_up = now_us >= connection->lane->client->last_seen_us + carriers->reply_timeout_us;
+    bool given_up = now_us >= connection->asked_us + carriers->reply_timeout_us;
     return connection->lane->queued == 0 &&
            (connection->pairing.unanswered == 0 || given_up || carriers->stopping);
 }

@@ -62,7 +62,7 @@ static struct connection *busy(struct scene *scene, size_t client)
     struct connection *connection =
         carriers_connection_of(&scene->carriers, lane(scene, client), NOW_US + SECOND);
     assert_non_null(connection);
-    connection->pairing.progress_us = NOW_US;
+    connection->asked_us = NOW_US;
     connection->pairing.unanswered = 1;
     return connection;
 }

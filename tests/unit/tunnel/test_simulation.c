@@ -108,6 +108,8 @@ struct line {
     int64_t sign_us;     /* of life: when it was opened, a message, a pong */
     int64_t ping_us;     /* the one without a pong; 0: none */
     bool unclean;        /* has been at some time */
+    int64_t sent_us;     /* the last datagram */
+    bool silent;         /* has had no reply for 250 ms while something was unanswered */
     bool reloaded;       /* a reload has come since it was begun */
     bool stale;          /* since it was open */
     uint32_t doubled;    /* answers that came twice */
@@ -539,11 +541,9 @@ static void check_pool_labels(const struct simulation *it, const struct line *li
 
 static void check_pool_closing(const struct simulation *it, const struct line *line)
 {
-    /* Where others wait, 250 ms without a reply are enough. */
-    const bool held_back =
-        !is_current(it, line) || it->fake->now_us >= line->progress_us + PAIRING_FULL_US;
+    /* Where others wait, to have been silent is enough. */
     assert_true(line->unanswered == 0 || it->stopping || line->unclean || line->reloaded ||
-                held_back);
+                line->silent || it->fake->now_us >= line->progress_us + PAIRING_FULL_US);
 }
 
 static bool is_given_up(const struct simulation *it, const struct line *line)
@@ -554,8 +554,7 @@ static bool is_given_up(const struct simulation *it, const struct line *line)
 /* What has not been answered in the reply timeout keeps nobody from making room. */
 static bool waits_no_more(const struct simulation *it, const struct line *line)
 {
-    return line->unanswered == 0 ||
-           it->fake->now_us >= it->clients[line->holder].asked_us + it->config.reply_timeout_us;
+    return line->unanswered == 0 || it->fake->now_us >= line->sent_us + it->config.reply_timeout_us;
 }
 
 static void check_per_client_datagram(const struct simulation *it, const struct line *line,
@@ -700,6 +699,8 @@ static void note_unclean(struct simulation *it)
         struct line *const line = &it->lines[i];
         if (line->seen != FAKE_OPEN || line->unclean)
             continue;
+        if (line->unanswered > 0 && now_us >= line->progress_us + PAIRING_FULL_US)
+            line->silent = true;
         const bool stuck = is_full(it, line) &&
                            (now_us >= line->progress_us + PAIRING_FULL_US || has_waited(it, line));
         const bool overdue = it->mode->connections == CONNECTIONS_POOL && line->unanswered > 0 &&
@@ -743,6 +744,7 @@ static void see_datagram(struct simulation *it, struct line *line, const struct 
     client->incarnation = line->incarnation;
     if (line->unanswered == 0)
         line->waiting_since_us = line->progress_us = it->fake->now_us;
+    line->sent_us = it->fake->now_us;
     line->unanswered++;
     line->burst |= line->unanswered > 4;
     line->carried++;
@@ -885,7 +887,7 @@ static void begin_line(struct simulation *it, struct line *line, uint32_t incarn
     line->seen = FAKE_OPENING;
     gateway_begin(&line->gateway, it->exact);
     line->deaf = !it->healthy && chance_of(&it->chance, it->troubles.deaf);
-    line->held = line->unclean = line->reloaded = line->stale = false;
+    line->held = line->unclean = line->silent = line->reloaded = line->stale = false;
     line->pushing = line->burst = line->crowded = false;
     line->carried = line->credits = line->in_flight = line->doubled = 0;
     line->unanswered = line->labels = 0;
