@@ -24,6 +24,8 @@ METRICS = {
     "cpu_us_per_right": lambda run: share(run["process"]["cpu_us"], run["right"]),
     "peak_kib": lambda run: run["process"]["peak_kib"],
 }
+# Mostly zero, and then no ratio says anything.
+ABSOLUTE = ("wrong_per_s", "wrong_share", "lost_per_s", "duplicate")
 
 
 def share(part, whole):
@@ -39,9 +41,10 @@ def spread(values):
 
 
 def to_rust(own, rust):
-    """Of each pair of runs, the one divided by the other."""
-    pairs = zip(own, rust)
-    return spread([a / b if a is not None and b else None for a, b in pairs])
+    """Of each pair of runs, the one divided by the other; None where that fails for any."""
+    if len(own) != len(rust) or None in own or not all(rust):
+        return None
+    return spread([one / other for one, other in zip(own, rust)])
 
 
 def summarize(runs):
@@ -57,7 +60,7 @@ def summarize(runs):
                 "tool": tool, "runs": len(own)}
         for name, metric in METRICS.items():
             case[name] = spread([metric(run) for run in own])
-            if rust and tool != "rust" and case[name]:
+            if rust and tool != "rust" and case[name] and name not in ABSOLUTE:
                 ratio = to_rust([metric(run) for run in own], [metric(run) for run in rust])
                 case[name]["to_rust"] = ratio
         summary.append(case)
@@ -96,6 +99,8 @@ def surroundings(options):
         "kernel": platform.release(),
         "system": first_match("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)'),
         "load_average_before": options.load,
+        "revision": output_of("git", "-C", os.path.dirname(__file__), "describe", "--always",
+                              "--dirty"),
         "versions": versions,
     }
 
@@ -113,8 +118,7 @@ def spread_text(values, scale, digits):
 
 
 def ratio_text(ratio):
-    digits = 2 if ratio["median"] < 10 else 0
-    return "×" + spread_text(ratio, 1, digits)
+    return "×" + spread_text(ratio, 1, 2 if ratio["max"] < 100 else 0)
 
 
 def cell(name, scale=1.0, digits=0):
@@ -166,11 +170,11 @@ def markdown(result):
 Measured on {place['date']} with `scripts/bench goodput`. Machine: {place['processor']}, \
 {place['cores']} cores, {place['memory_mib']:,} MiB, {place['system']}, Linux {place['kernel']}, \
 load average before {place['load_average_before']}. Versions: \
-{'; '.join(place['versions'].values())}. Clients, tunnel, `otoroshi-dev-gateway` and the UDP echo \
+{'; '.join(place['versions'].values())}; revision {place['revision']}. Clients, tunnel, `otoroshi-dev-gateway` and the UDP echo \
 share the machine. {result['runs']} runs of each case, interleaved, {result['seconds']:g} s each \
 after {result['warmup_ms']} ms of warming up; {result['payload_bytes']} bytes of payload. A \
 request that is unanswered for a second is lost, and the client sends a new one. A wrong answer \
-is one to another client's request. Each figure is the median [least..most] of the runs.{rust}
+is one to another client's request. Anything else on the machine took {spread_text(result['others_cores'], 100, 0)} % of a core. Each figure is the median [least..most] of the runs.{rust}
 
 **The gateway loses no reply**
 
@@ -200,6 +204,9 @@ def main():
         "runs": max(run["seed"] for run in runs),
         "seconds": round(statistics.median(run["seconds"] for run in runs), 1),
         "warmup_ms": options.warmup_ms,
+        "others_cores": spread([
+            max(0, run["others_ticks"]) / 100 / (run["seconds"] + options.warmup_ms / 1000)
+            for run in runs]),
         "payload_bytes": runs[0]["payload_bytes"],
         "cases": summarize(runs),
     }
